@@ -1,0 +1,23 @@
+"""scfx: any PyTorch network compresses itself while it trains, without ever changing what it computes."""
+
+from scfx.channels import Axis, ChannelGraph, Member
+from scfx.compress import CompressedModule, channel_graph, compress
+from scfx.errors import CaptureError, InputError, ModelError, OptimizerError, PlanError, ScfxError, UnknownNameError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Axis",
+    "CaptureError",
+    "ChannelGraph",
+    "CompressedModule",
+    "InputError",
+    "Member",
+    "ModelError",
+    "OptimizerError",
+    "PlanError",
+    "ScfxError",
+    "UnknownNameError",
+    "channel_graph",
+    "compress",
+]

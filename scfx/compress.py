@@ -1,0 +1,84 @@
+"""`scfx.compress` and `scfx.channel_graph`: the two doors into the house."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import fx, nn
+
+from scfx.capture import capture
+from scfx.channels import Axis, ChannelGraph
+from scfx.module import CompressedModule
+from scfx.passes.insert_quantizers import InsertQuantizers
+from scfx.program import MODES, Program
+from scfx.quantization import weight_uses
+from scfx.quantizer import Quantizer
+from scfx.selection import kept_names, output_positions
+
+__all__ = ["CompressedModule", "channel_graph", "compress"]
+
+
+def channel_graph(model: nn.Module, example_inputs: object) -> ChannelGraph:
+    """Analyses which channels of a model live and die together. The model is left untouched.
+
+    Args:
+        model: Any module that `torch.export` can trace.
+        example_inputs: A tensor, a tuple of positional arguments, or a dict of keyword arguments.
+
+    Raises:
+        ModelError: The model is not a module, has no parameters, or holds NaN or infinite weights.
+        InputError: The example inputs do not fit the model.
+        CaptureError: The model cannot be captured; the message names the line and what could be captured instead.
+    """
+    return ChannelGraph(capture(model, example_inputs))
+
+
+def compress(
+    model: nn.Module,
+    example_inputs: object,
+    quantize: bool = True,
+    keep: Iterable[str | nn.Module | Axis] | str | nn.Module = (),
+    outputs: Iterable[str | int] | str | int | None = None,
+) -> CompressedModule:
+    """Makes a module that computes what the model computes and can lose channels while it trains.
+
+    Args:
+        model: Any module that `torch.export` can trace. It is left untouched.
+        example_inputs: A tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        quantize: Whether every weight gets a quantizer with a learned bit depth for each output channel. Without, `prune()`
+            removes channels that are zero already.
+        keep: Parameters (by state-dict name), modules (by path, or the module itself) and axes that must not shrink.
+        outputs: The outputs that matter, by path or position, when the model returns more: only they keep their shape.
+
+    Raises:
+        ModelError: The model is not a module, has no parameters, or holds NaN or infinite weights.
+        InputError: The example inputs do not fit the model.
+        CaptureError: The model cannot be captured; the message names the line and what could be captured instead.
+        UnknownNameError: `keep` or `outputs` names something that the model doesn't have.
+    """
+    program = capture(model, example_inputs)
+    kept = kept_names(model, keep)
+    positions = output_positions(program.call, outputs)
+    if quantize:
+        _quantize(program)
+    return CompressedModule(program, kept, positions, attributes=_attributes(model))
+
+
+def _quantize(program: Program) -> None:
+    """Gives every weight its quantizer, beside it in the tree of modules, and a node after it in both graphs."""
+    uses = weight_uses(ChannelGraph(program))
+    for name, use in uses.items():
+        path, _, attribute = use.quantizer.rpartition(".")
+        weight = program.root.get_parameter(name)
+        program.root.get_submodule(path).add_module(attribute, Quantizer(weight, use.dim, use.groups))
+    insert = InsertQuantizers({name: use.quantizer for name, use in uses.items()})
+    for mode in MODES:
+        insert(program.graphs[mode], program.root)
+
+
+def _attributes(model: nn.Module) -> dict[str, Any]:
+    """What the model's own `__dict__` holds beside its state: trainers read things such as `config` there."""
+    return {k: v for k, v in vars(model).items() if not k.startswith("_") and k != "training" and not isinstance(v, (nn.Module, fx.Node))}
+
+

@@ -1,0 +1,81 @@
+"""Norms and means that divide by the number of channels the model had at first.
+
+A channel that is zero adds nothing to a sum, so a mean over the kept channels is the original mean if it still divides by the
+original count. A variance also loses the removed channels' own distance from the mean: (count - kept) * mean^2 is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_LIBRARY = torch.library.Library("scfx", "DEF")
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float, cudnn_enabled: bool, count: int
+) -> Tensor:
+    """Group norm of (batch, channels, *space) whose statistics count `count` channels in each group."""
+    grouped = input.reshape(input.shape[0], num_groups, input.shape[1] // num_groups, -1)
+    normalized = _normalize(grouped, [2, 3], count * grouped.shape[3], grouped.shape[2] * grouped.shape[3], eps).reshape(input.shape)
+    shape = [1, -1] + [1] * (input.dim() - 2)
+    if weight is not None:
+        normalized = normalized * weight.reshape(shape)
+    return normalized if bias is None else normalized + bias.reshape(shape)
+
+
+def layer_norm(
+    input: Tensor, normalized_shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, cudnn_enable: bool, count: int
+) -> Tensor:
+    """Layer norm over the last dims, whose statistics count `count` elements."""
+    dims = list(range(-len(normalized_shape), 0))
+    kept = 1
+    for size in normalized_shape:
+        kept = kept * size
+    normalized = _normalize(input, dims, count, kept, eps)
+    if weight is not None:
+        normalized = normalized * weight
+    return normalized if bias is None else normalized + bias
+
+
+def mean(
+    self: Tensor, dim: list[int] | None = None, keepdim: bool = False, *, count: int, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Mean over some dims (None: all) that divides by `count`."""
+    total = self.sum(dtype=dtype) if dim is None else self.sum(dim, keepdim, dtype=dtype)
+    return total / count
+
+
+def _normalize(input: Tensor, dims: list[int], count: int, kept: int, eps: float) -> Tensor:
+    average = input.sum(dims, keepdim=True) / count
+    centred = input - average
+    variance = ((centred * centred).sum(dims, keepdim=True) + (count - kept) * (average * average)) / count
+    return centred * torch.rsqrt(variance + eps)
+
+
+_OPERATORS = (
+    (
+        "group_norm(Tensor input, SymInt num_groups, Tensor? weight, Tensor? bias, float eps, bool cudnn_enabled, SymInt count)"
+        " -> Tensor",
+        group_norm,
+    ),
+    (
+        "layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps, bool cudnn_enable,"
+        " SymInt count) -> Tensor",
+        layer_norm,
+    ),
+    (
+        "mean(Tensor self, int[]? dim=None, bool keepdim=False, *, SymInt count, ScalarType? dtype=None) -> Tensor",
+        mean,
+    ),
+)
+
+#: Each counted operator and the plain torch code it stands for.
+IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {}
+
+for _schema, _function in _OPERATORS:
+    _name = _LIBRARY.define(_schema)
+    _LIBRARY.impl(_name, _function, "CompositeImplicitAutograd")
+    IMPLEMENTATIONS[f"scfx.{_name}.default"] = _function

@@ -1,0 +1,151 @@
+"""What is known to be identically zero in a value: for each dimension, at which indices.
+
+A fact about one dimension is kept by its row-major factors, so that heads and groups survive regrouping, and so that
+nothing the size of a symbolic dimension is ever allocated. An index is zero if any factor says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from math import gcd, prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Zeros along one dimension: factor sizes, outermost first, and for each a mask, or None where nothing is known."""
+
+    sizes: tuple[int, ...]
+    masks: tuple[Mask | None, ...]
+
+    @property
+    def size(self) -> int:
+        return prod(self.sizes)
+
+    @property
+    def covers(self) -> bool:
+        """Whether every index is zero."""
+        return any(mask is not None and bool(mask.all()) for mask in self.masks)
+
+    def flat(self) -> Mask | None:
+        """One mask over the whole dimension, or None where nothing is known."""
+        if all(mask is None for mask in self.masks):
+            return None
+        if len(self.masks) == 1:
+            return self.masks[0]
+        if self.size > 2**26:
+            return None
+        filled = [np.zeros(n, bool) if mask is None else mask for n, mask in zip(self.sizes, self.masks, strict=True)]
+        return reduce(lambda a, b: (a[:, None] | b[None, :]).reshape(-1), filled)
+
+
+def unknown(size: int) -> Fact:
+    """Nothing is known along a dimension of this size."""
+    return Fact((size,), (None,))
+
+
+def known(mask: Mask) -> Fact:
+    """Exactly the marked indices are known to be zero."""
+    return Fact((len(mask),), (mask if mask.any() else None,))
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """What is known to be zero in one tensor: a fact for each dimension, and whether it is zero altogether."""
+
+    dims: tuple[Fact, ...]
+    whole: bool = False
+
+    @staticmethod
+    def of(dims: Iterable[Fact], whole: bool = False) -> Zeros:
+        dims = tuple(dims)
+        return Zeros(dims, whole or any(dim.covers for dim in dims))
+
+    @staticmethod
+    def unknown(shape: Sequence[int]) -> Zeros:
+        return Zeros(tuple(unknown(size) for size in shape))
+
+    def along(self, dim: int) -> Mask | None:
+        """Flat mask of one dimension; all of it where the tensor is zero altogether."""
+        if self.whole:
+            return None if self.dims[dim].size > 2**26 else np.ones(self.dims[dim].size, bool)
+        return self.dims[dim].flat()
+
+    def replaced(self, dim: int, fact: Fact) -> Zeros:
+        return Zeros.of((*self.dims[:dim], fact, *self.dims[dim:][1:]), self.whole)
+
+
+def both(a: Fact, b: Fact) -> Fact:
+    """Zero where both are (the rule for sums). Conservative where the two are factored differently."""
+    if a.sizes == b.sizes:
+        masks = (None if x is None or y is None else x & y for x, y in zip(a.masks, b.masks, strict=True))
+        return Fact(a.sizes, tuple(masks))
+    x, y = a.flat(), b.flat()
+    return unknown(a.size) if x is None or y is None else known(x & y)
+
+
+def either(a: Fact, b: Fact) -> Fact:
+    """Zero where one of the two is (the rule for products)."""
+    if a.sizes != b.sizes:
+        if all(mask is None for mask in b.masks):
+            return a
+        if all(mask is None for mask in a.masks):
+            return b
+        x, y = a.flat(), b.flat()
+        return known(x | y) if x is not None and y is not None else (a if x is not None else b)
+    masks = (y if x is None else x if y is None else x | y for x, y in zip(a.masks, b.masks, strict=True))
+    return Fact(a.sizes, tuple(masks))
+
+
+def regroup(facts: Sequence[Fact], groups: Sequence[Sequence[int]]) -> tuple[Fact, ...]:
+    """The same row-major index space seen through other dimensions, given as the factor sizes of each.
+
+    A factor that has to be taken apart keeps of its mask what can be said of its parts alone.
+    """
+    source = [pair for fact in facts for pair in zip(fact.sizes, fact.masks, strict=True) if pair[0] != 1]
+    result: list[Fact] = []
+    for sizes in groups:
+        pieces: list[tuple[int, Mask | None]] = []
+        for size in sizes:
+            left = size
+            while left != 1 and source:
+                n, mask = source.pop(0)
+                shared = gcd(n, left)
+                if shared == 1:  # the boundaries cross: nothing more is known of this stretch
+                    return (*result, *(Fact(tuple(s), (None,) * len(s)) for s in groups[len(result) :]))
+                if shared != n:
+                    outer, inner = _apart(mask, shared, n // shared)
+                    source.insert(0, (n // shared, inner))
+                    mask = outer
+                pieces.append((shared, mask))
+                left //= shared
+        result.append(Fact(tuple(n for n, _ in pieces) or (1,), tuple(mask for _, mask in pieces) or (None,)))
+    return tuple(result)
+
+
+def _apart(mask: Mask | None, outer: int, inner: int) -> tuple[Mask | None, Mask | None]:
+    if mask is None:
+        return None, None
+    table = mask.reshape(outer, inner)
+    parts = (table.all(axis=1), table.all(axis=0))
+    return tuple(part if part.any() else None for part in parts)  # type: ignore[return-value]
+
+
+def project(fact: Fact, sizes: Sequence[int]) -> tuple[Mask | None, ...]:
+    """For each row-major factor of a dimension, the indices that are zero whatever the other factors are."""
+    sizes = tuple(sizes)
+    if fact.sizes == sizes:
+        return fact.masks
+    if len(sizes) == 1:
+        return (fact.flat(),)
+    if len(fact.sizes) == 1 and fact.masks[0] is None:
+        return (None,) * len(sizes)
+    return tuple(part.flat() for part in regroup([fact], [(size,) for size in sizes]))
+
+

@@ -1,0 +1,152 @@
+"""The compressed module: it behaves as the model does, and loses channels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from scfx.channels import ChannelGraph
+from scfx.finalizing import finalized
+from scfx.program import MODES, Mode, Program, graph_module
+from scfx.pruning import PruneReport, prune
+from scfx.quantizer import Quantizer
+from scfx.size import SizeModel
+from scfx.training import Training
+
+
+class CompressedModule(nn.Module):
+    """A model that can lose channels: made by `scfx.compress`.
+
+    It is called as the model is, returns what the model returns, and owns the parameters under the model's own names; a
+    quantized weight `w` has its quantizer's state beside it, as `w_quantizer.bits`, `.exponent` and `.dead`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        kept: tuple[str, ...] = (),
+        outputs: Mapping[Mode, Set[int]] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        for state in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
+            self.__dict__[state] = program.root.__dict__[state]
+        self._program = program
+        self._kept = kept
+        self._outputs = outputs
+        self._attributes = dict(attributes or {})
+        self._graph_modules = {mode: graph_module(program, mode) for mode in MODES}
+        self._channels: ChannelGraph | None = None
+        self._size = SizeModel.of(self.channels)
+        self._training = Training()
+
+    # ------------------------------------------------------------- as a module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Computes what the model computes, in the mode the module is in."""
+        mode: Mode = "train" if self.training else "eval"
+        leaves = self._program.call.flatten(args, kwargs)
+        return self._program.call.unflatten(self._graph_modules[mode](*leaves), mode)
+
+    def __getattr__(self, name: str) -> Any:
+        attributes = self.__dict__.get("_attributes", {})
+        return attributes[name] if name in attributes else super().__getattr__(name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompressedModule:
+        root = copy.deepcopy(self._program.root, memo)
+        graphs: dict[Mode, fx.Graph] = {mode: copy.deepcopy(graph) for mode, graph in self._program.graphs.items()}
+        other = CompressedModule.__new__(CompressedModule)
+        memo[id(self)] = other
+        CompressedModule.__init__(other, Program(root, graphs, copy.deepcopy(self._program.call, memo)), self._kept, self._outputs, self._attributes)
+        other._size = self._size.for_graph(other.channels)
+        other._training = copy.deepcopy(self._training, memo)
+        other.training = self.training
+        return other
+
+    # --------------------------------------------------------------- to look at
+
+    @property
+    def graph_module(self) -> fx.GraphModule:
+        """The graph of the current mode: printable, its quantizers visible, called with the flat leaves of the inputs."""
+        return self._graph_modules["train" if self.training else "eval"]
+
+    @property
+    def channels(self) -> ChannelGraph:
+        """The channel dependency graph as it is now."""
+        if self._channels is None:
+            self._channels = ChannelGraph(self._program, self._kept, self._outputs)
+        return self._channels
+
+    def quantizers(self) -> Iterator[tuple[str, Quantizer]]:
+        """Every quantizer with its path."""
+        for path, module in self.named_modules():
+            if isinstance(module, Quantizer):
+                yield path, module
+
+    # -------------------------------------------------------------- to train by
+
+    def param_groups(
+        self, lr: float = 1e-3, weight_decay: float = 5e-4, quantizer_lr: float = 0.5, quantizer_eps: float = 1e-3
+    ) -> list[dict[str, Any]]:
+        """Parameter groups for an Adam optimizer with the paper's values: weights, other parameters, quantizers.
+
+        Args:
+            lr: Learning rate of weights, biases and norm parameters; their eps is 1e-5.
+            weight_decay: L2 of the weights; biases, norms and quantizers have none.
+            quantizer_lr, quantizer_eps: Of the quantizers; the large eps keeps the first steps of the bit depths small.
+        """
+        own = {id(parameter) for _, quantizer in self.quantizers() for parameter in quantizer.parameters()}
+        rest = [parameter for parameter in self.parameters() if id(parameter) not in own and parameter.requires_grad]
+        weights = [parameter for parameter in rest if parameter.dim() > 1]
+        others = [parameter for parameter in rest if parameter.dim() <= 1]
+        groups = [
+            {"params": weights, "lr": lr, "eps": 1e-5, "weight_decay": weight_decay},
+            {"params": others, "lr": lr, "eps": 1e-5, "weight_decay": 0.0},
+            {
+                "params": [parameter for _, quantizer in self.quantizers() for parameter in quantizer.parameters()],
+                "lr": quantizer_lr,
+                "eps": quantizer_eps,
+                "weight_decay": 0.0,
+            },
+        ]
+        return [group for group in groups if group["params"]]
+
+    def size(self) -> Tensor:
+        """Average bits per original weight: a scalar, differentiable in the bit depths (the paper's equations 3 to 5).
+
+        A weight counts the bit depths of its output channels, times its kernel, times its input channels that are alive.
+        """
+        return self._size.bits(self)
+
+    def update(self, optimizer: torch.optim.Optimizer) -> PruneReport | None:
+        """To be called after each `optimizer.step()`.
+
+        Keeps bit depths at or above zero, shrinks the blockers of zero-bit channels, and from time to time removes what can
+        be removed.
+
+        Returns:
+            The report of what was removed, if anything was.
+
+        Raises:
+            OptimizerError: The optimizer does not own the parameters, or its state can't be sliced. Nothing has changed then.
+        """
+        return self._training.update(self, optimizer)
+
+    def prune(self, optimizer: torch.optim.Optimizer | None = None) -> PruneReport:
+        """Removes what can be removed without changing what is computed.
+
+        Args:
+            optimizer: Its state follows the parameters. Without one, make a new optimizer afterwards.
+
+        Raises:
+            OptimizerError: The optimizer does not own the parameters, or its state can't be sliced. Nothing has changed then.
+        """
+        return prune(self, optimizer)
+
+    def finalize(self) -> fx.GraphModule:
+        """A plain, compact GraphModule of the eval graph with the quantized weights in place and nothing of scfx inside."""
+        return finalized(self._program)

@@ -1,0 +1,96 @@
+"""The prune plan: what goes, as plain data. Passes, optimizer surgery, reports and pictures all obey the same plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scfx.channels import ChannelGraph
+from scfx.dims import Dim, Var
+from scfx.facts import Mask
+from scfx.inference import Value
+from scfx.masks import AxisMasks, over
+from scfx.program import MODES, Mode
+from scfx.signatures.record import Kept, Replacement
+from scfx.signatures.resizing import kept_size
+
+#: For each dimension of a tensor the indices that stay, or None where all of them do.
+KeptIndices = tuple[NDArray[np.int64] | None, ...]
+
+
+@dataclass(frozen=True)
+class PrunePlan:
+    """Which indices of which tensors stay, and what changes in the graphs.
+
+    Attributes:
+        kept: For each parameter and buffer that shrinks, by state-dict name, the indices that stay along each dimension.
+        edits: For each mode, by node name, the arguments (and operator) that change.
+        shapes: For each mode, by node name, the shape of what the node makes from now on.
+        channels: For each member dimension of each axis that shrinks, its channels before and after.
+    """
+
+    kept: Mapping[str, KeptIndices]
+    edits: Mapping[Mode, Mapping[str, Replacement]]
+    shapes: Mapping[Mode, Mapping[str, tuple[int, ...] | list[tuple[int, ...]]]]
+    channels: tuple[tuple[str, int, int], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.kept)
+
+
+def make_plan(graph: ChannelGraph, removed: AxisMasks) -> PrunePlan:
+    """The plan that removes the marked channels of each axis. An axis never loses its last channel: see `spared`."""
+    kept_masks: dict[Var, Mask] = {axis: ~mask for axis, mask in removed.items() if mask.any()}
+    if not kept_masks:
+        return PrunePlan({}, {mode: {} for mode in MODES}, {mode: {} for mode in MODES}, ())
+
+    def kept(dim: Dim) -> Mask:
+        return over(dim, kept_masks)
+
+    state: dict[str, KeptIndices] = {}
+    for name, dims in graph._inference.state.items():
+        if any(kept_size(dim, kept) != dim.size for dim in dims):
+            state[name] = tuple(
+                np.flatnonzero(kept(dim)) if kept_size(dim, kept) != dim.size else None for dim in dims
+            )
+    edits: dict[Mode, dict[str, Replacement]] = {}
+    shapes: dict[Mode, dict[str, tuple[int, ...] | list[tuple[int, ...]]]] = {}
+    for mode in MODES:
+        edits[mode] = {}
+        for step in graph._inference.steps[mode]:
+            change = step.record.resize(step.call, kept)
+            if change is not None:
+                edits[mode][step.call.node.name] = change
+        shapes[mode] = {
+            name: shape for name, value in graph._inference.values[mode].items() if (shape := _shape(value, kept)) is not None
+        }
+    channels = tuple(
+        (repr(axis.members[0]), axis.size, int(kept_masks[axis._var].sum())) for axis in graph.axes if axis._var in kept_masks
+    )
+    return PrunePlan(state, edits, shapes, channels)
+
+
+def _shape(value: Value, kept: Kept) -> tuple[int, ...] | list[tuple[int, ...]] | None:
+    if value is None:
+        return None
+    if value and isinstance(value[0], tuple):
+        return [tuple(kept_size(dim, kept) for dim in dims) for dims in value]  # type: ignore[union-attr]
+    return tuple(kept_size(dim, kept) for dim in value)  # type: ignore[arg-type]
+
+
+def spared(removable: AxisMasks, before: AxisMasks) -> dict[Var, Mask]:
+    """Of the removable channels, those to remove: where none would be left, one stays that wasn't to go before, or the first.
+
+    Which one stays must not depend on how often channels are removed, or training would.
+    """
+    result: dict[Var, Mask] = {}
+    for axis, mask in removable.items():
+        if mask.all():
+            mask = mask.copy()
+            earlier = before.get(axis)
+            mask[0 if earlier is None or earlier.all() else int(np.argmin(earlier))] = False
+        result[axis] = mask
+    return result

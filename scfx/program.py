@@ -1,0 +1,65 @@
+"""A captured model as plain data: one tree of parameters, one ATen graph for each mode, and how it is called."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import fx, nn
+
+from scfx.calling import CallSpec
+from scfx.tracing import OperatorTracer
+
+Mode = Literal["train", "eval"]
+MODES: tuple[Mode, Mode] = ("train", "eval")
+
+#: The smallest stand-in for a symbolic size: a Mersenne prime that no dimension of a real tensor reaches.
+FIRST_PRIME = 2**31 - 1
+
+#: What fx.GraphModule stores a module's state in. Sharing these very objects is what makes two modules one.
+_STATE = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+
+
+def is_symbolic(size: int) -> bool:
+    """Say whether `size` stands for a size that is only known at run time, such as the batch size.
+
+    The largest int64, which `slice` uses for "to the end", is not a size and so is not symbolic.
+    """
+    return FIRST_PRIME <= size != sys.maxsize
+
+
+@dataclass
+class Program:
+    """A captured model.
+
+    Attributes:
+        root: A bare tree of `nn.Module` that owns every parameter, buffer and lifted constant under its own state-dict
+            name. Tied parameters are one object under all their names.
+        graphs: The ATen graph of each mode. Parameters and buffers are `get_attr` nodes, placeholders are the flat
+            leaves of the inputs (`call.flatten`), and the output node holds one tuple: the flat leaves of the outputs.
+        call: How arguments become flat leaves, and flat leaves the output.
+
+    Every node carries `meta["shape"]`, `meta["dtype"]` and, where it is an integer, `meta["value"]`; each symbolic size is
+    replaced by a prime of its own (see `is_symbolic`), the same in both modes.
+    """
+
+    root: nn.Module
+    graphs: dict[Mode, fx.Graph]
+    call: CallSpec
+
+
+def graph_module(program: Program, mode: Mode) -> fx.GraphModule:
+    """Return a GraphModule that runs one graph of `program` on flat input leaves and returns the tuple of flat output leaves.
+
+    It shares the graph, and the very dicts in which `program.root` stores parameters, buffers and submodules: what is
+    moved, cast, loaded or replaced at the top of one is at once so in the other. After editing the graph call `recompile()`.
+    """
+    module = fx.GraphModule(nn.Module(), fx.Graph(), class_name="Captured")
+    for attribute in _STATE:
+        module.__dict__[attribute] = program.root.__dict__[attribute]
+    graph = program.graphs[mode]
+    graph._tracer_cls = module._tracer_cls = OperatorTracer  # pickling a GraphModule traces its code again
+    module.graph = graph
+    module.train(program.root.training)
+    return module

@@ -1,0 +1,117 @@
+"""Pruning: find what can go, plan it, and let the passes and the optimizer surgery obey the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from scfx.dead import Dead, fetch, find_dead
+from scfx.dims import Var
+from scfx.facts import Mask
+from scfx.optimizers import Kept, check_optimizer, slice_buffer_, slice_optimizer, slice_parameter_
+from scfx.passes.prune import Prune
+from scfx.plan import PrunePlan, make_plan, spared
+from scfx.program import MODES
+
+if TYPE_CHECKING:
+    from scfx.module import CompressedModule
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What a removal did.
+
+    Attributes:
+        plan: What went, as data.
+        channels_before, channels_after: Over all axes that may shrink.
+        weights_before, weights_after: Over all parameters, quantizers aside.
+        blocked: How many zero-bit channels stay because of blockers.
+        blockers: The parameters with entries in the way, and how many entries.
+    """
+
+    plan: PrunePlan
+    channels_before: int
+    channels_after: int
+    weights_before: int
+    weights_after: int
+    blocked: int
+    blockers: Mapping[str, int]
+
+    def __bool__(self) -> bool:
+        return bool(self.plan)
+
+    def __str__(self) -> str:
+        lines = [
+            f"channels {self.channels_before:,} -> {self.channels_after:,}, weights {self.weights_before:,} -> {self.weights_after:,}"
+        ]
+        lines += [f"  {name}: {before} -> {after}" for name, before, after in self.plan.channels]
+        if self.blocked:
+            lines.append(f"{self.blocked} zero-bit channels are blocked by parameters that are not zero yet:")
+            lines += [f"  {name}: {count} entries" for name, count in self.blockers.items()]
+        return "\n".join(lines)
+
+
+def prune(module: CompressedModule, optimizer: torch.optim.Optimizer | None, before: Mapping[Var, Mask] | None = None) -> PruneReport:
+    """Removes every channel of a compressed module that contributes nothing.
+
+    Args:
+        module: It changes in place; its parameters stay the same objects.
+        optimizer: Its state is sliced with the parameters.
+        before: Channels that were to go earlier: see `scfx.plan.spared`.
+    """
+    if optimizer is not None:
+        check_optimizer(optimizer, dict(module.named_parameters()))
+    graph = module.channels
+    dead = find_dead(graph)
+    plan = make_plan(graph, spared(dead.removable, before if before is not None else module._training.latched))
+    report = _report(module, dead, plan)
+    if plan:
+        apply(module, plan, optimizer)
+    return report
+
+
+def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Optimizer | None) -> None:
+    """Obeys a plan: optimizer, parameters, buffers, graphs, in this order, each checked before it changes."""
+    root = module._program.root
+    kept: dict[str, Kept] = {
+        name: tuple(None if index is None else torch.from_numpy(index).to(fetch(root, name).device) for index in indices)
+        for name, indices in plan.kept.items()
+    }
+    tensors = {name: fetch(root, name) for name in kept}
+    if optimizer is not None:
+        slice_optimizer(optimizer, {t: kept[name] for name, t in tensors.items() if isinstance(t, nn.Parameter)})
+    for name, tensor in tensors.items():
+        if isinstance(tensor, nn.Parameter):
+            slice_parameter_(tensor, kept[name])
+        else:
+            slice_buffer_(tensor, kept[name])
+    for mode in MODES:
+        Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
+        module._graph_modules[mode].recompile()
+    module._channels = None
+    module._training.forget()
+    module._size = module._size.for_graph(module.channels)
+
+
+def _report(module: CompressedModule, dead: Dead, plan: PrunePlan) -> PruneReport:
+    quantizers = tuple(f"{path}." for path, _ in module.quantizers())
+    parameters = {name: p for name, p in module.named_parameters() if not name.startswith(quantizers)}
+    lost = 0
+    for name, indices in plan.kept.items():
+        if name in parameters:
+            shape = parameters[name].shape
+            left = 1
+            for size, index in zip(shape, indices, strict=True):
+                left *= size if index is None else len(index)
+            lost += parameters[name].numel() - left
+    weights = sum(p.numel() for p in parameters.values())
+    channels = sum(axis.size for axis in module.channels.axes if axis.pinned is None)
+    gone = sum(before - after for _, before, after in plan.channels)
+    return PruneReport(
+        plan, channels, channels - gone, weights, weights - lost,
+        sum(int(mask.sum()) for mask in dead.blocked.values()), {name: int(mask.sum()) for name, mask in dead.blockers.items()},
+    )  # fmt: skip

@@ -1,0 +1,259 @@
+"""The quantizer: one learned (bit depth, exponent) pair for each output channel of one weight.
+
+The formula is that of "Self-Compressing Neural Networks" (arXiv 2301.13142), of real depth b >= 0 and real exponent e:
+
+    q(x, b, e) = 2^e * round(clamp(2^-e * x, -2^(b-1), 2^(b-1) - 1))
+
+Rounding goes to the nearest integer, ties to even, and has gradient 1. A channel whose depth reaches zero is *dead*:
+its weights are exactly zero (of either sign), nothing flows back into its weights, depth or exponent, and it never
+comes back. So a dead channel that is still there trains exactly like one that has been removed.
+
+What is not finite is never repaired: a NaN depth is neither dead nor alive, it makes the channel's weights NaN, where
+the caller's loss shows it.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from scfx.errors import InputError, ModelError
+
+MIN_START_BITS = 2.0
+"""Below two bits no positive integer is left in the range, so that no exponent covers a weight's largest entry."""
+
+MAX_BITS = 24.0
+"""A float32 has 24 significant bits: more depth would cost size, add no value, and leave the codes inexact."""
+
+
+class _Quantize(torch.autograd.Function):
+    """The quantizer's formula and its gradient, on scale, inverse scale and bounds that `Quantizer._grid` has computed.
+
+    Of the size of the weight it saves nothing but the weight, and backward computes the rest once more. It works in
+    place and without booleans, which cost several times as much on a CPU.
+    """
+
+    @staticmethod
+    def forward(weight: Tensor, bits: Tensor, exponent: Tensor, *grid: Tensor) -> Tensor:
+        scale, inverse, low, high = grid
+        codes = torch.mul(weight, inverse).clamp_min_(low).clamp_max_(high).round_()
+        return codes.mul_(scale).to(weight.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        weight, _, _, *grid = inputs
+        ctx.save_for_backward(weight, *grid)
+
+    @staticmethod
+    @once_differentiable  # a straight-through gradient has no meaningful gradient of its own: an error is better
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        weight, scale, inverse, low, high = ctx.saved_tensors
+        slope = scale * math.log(2)  # of the scale, by e
+        side = torch.mul(weight, inverse)
+        code = side.clamp_min(low).clamp_max_(high)
+        side.sub_(code).sign_()  # 1 above the range, -1 below it, 0 inside
+        inside = side.square().neg_().add_(1)
+        grad_weight = grad_bits = grad_exponent = None
+        if ctx.needs_input_grad[0]:
+            grad_weight = (grad * inside).to(weight.dtype)
+        if ctx.needs_input_grad[1]:
+            # By b the upper bound has the slope 2^(b-1) ln 2 and the lower one its negative.
+            grad_bits = side.mul_(grad).sum_to_size(scale.shape).mul_(slope).mul_(-low).reshape(-1)
+        if ctx.needs_input_grad[2]:
+            # The scale multiplies the code and, inside the range, divides the weight.
+            moved = inside.mul_(code).neg_().add_(code.round_())
+            grad_exponent = moved.mul_(grad).sum_to_size(scale.shape).mul_(slope).reshape(-1)
+        return grad_weight, grad_bits, grad_exponent, None, None, None, None
+
+
+def _grouped(weight: Tensor, dim: int, channels: int) -> tuple[Tensor, tuple[int, ...]]:
+    """Returns a view of the weight in which each (b, e) pair has an index of its own, and the pairs' shape against it.
+
+    The number of groups is read off the sizes, since pruning may remove whole groups.
+    """
+    rest = (1,) * (weight.dim() - dim - 1)
+    size = weight.shape[dim]
+    if channels == size:
+        return weight, (1,) * dim + (channels,) + rest
+    groups = channels // size if size else 0
+    if dim != 1 or not groups or groups * size != channels or weight.shape[0] % groups:
+        raise InputError(
+            f"a quantizer of {channels} channels along dim {dim} was given a weight of shape {tuple(weight.shape)}; "
+            "slice its `bits`, `exponent` and `dead` together with the weight"
+        )
+    return weight.unflatten(0, (groups, -1)), (groups, 1, size, *rest)
+
+
+def reference_quantize(weight: Tensor, bits: Tensor, exponent: Tensor, dim: int) -> Tensor:
+    """Returns what a quantizer without silent channels does, in plain differentiable torch: the definition to test by.
+
+    Arguments are as in `Quantizer`; `bits` and `exponent` are 1-D. Backward keeps several copies of the weight.
+    """
+    x, shape = _grouped(weight, dim, bits.numel())
+    b, e = bits.view(shape), exponent.view(shape)
+    clamped = torch.clamp(2.0**-e * x, -(2.0 ** (b - 1)), 2.0 ** (b - 1) - 1)
+    rounded = clamped + (clamped.round() - clamped).detach()
+    return (2.0**e * rounded).reshape(weight.shape)
+
+
+def _initial_exponent(weight: Tensor, shape: tuple[int, ...], bits: float) -> Tensor:
+    """Returns the exponents (1-D) with which `bits` just cover the largest magnitude of each channel.
+
+    A channel of zeros takes the weight's largest magnitude, and a weight of zeros the usual bound of a fresh layer,
+    1 / sqrt(fan in): such channels may yet learn.
+    """
+    channels = math.prod(shape)
+    spread = weight.abs()
+    if weight.numel():
+        reduced = [dim for dim, size in enumerate(shape) if size == 1 and weight.shape[dim] != 1]
+        peak = spread.amax(reduced, keepdim=True).view(-1) if reduced else spread.reshape(-1)
+        fallback = torch.where(spread.max() > 0, spread.max(), (channels / weight.numel()) ** 0.5)
+    else:
+        peak, fallback = weight.new_zeros(channels), weight.new_ones(())
+    exponent = torch.log2(torch.where(peak > 0, peak, fallback) / (2.0 ** (bits - 1) - 1))
+    limit = -math.log2(torch.finfo(weight.dtype).tiny)  # beyond it 2^-e overflows, and 0 * inf would be NaN
+    return exponent.clamp_(-limit, limit)
+
+
+class Quantizer(nn.Module):
+    """Quantizes one weight with one learned bit depth and exponent for each of its output channels.
+
+    Args:
+        weight: the float weight to start from, of any device and memory format. It is read, not kept.
+        dim: its output dimension.
+        groups: more than 1 only for grouped transposed convolutions, whose weight is ((groups in), out, *k) with dim 1:
+            pairs are then for each (group, out), and channel g * out + o is output o of group g.
+        bits: the depth all channels start with, at least 2 and at most `MAX_BITS`.
+
+    Attributes:
+        bits, exponent: 1-D parameters, one entry a channel, on the weight's device and of its dtype, but never narrower
+            than float32: the small steps of a depth near 8 would be lost in a half-precision number.
+        dead: 1-D bool buffer, true for good once `bound_` has seen the channel's depth at zero.
+
+    Raises:
+        ModelError: the weight is not floating-point, or not finite.
+        InputError: `dim`, `groups` or `bits` do not fit the weight.
+    """
+
+    bits: nn.Parameter
+    exponent: nn.Parameter
+    dead: Tensor
+
+    def __init__(self, weight: Tensor, dim: int, groups: int = 1, bits: float = 8.0) -> None:
+        super().__init__()
+        if not weight.is_floating_point():
+            raise ModelError(f"only floating-point weights can be quantized, and this one is {weight.dtype}")
+        if not -weight.dim() <= dim < weight.dim():
+            raise InputError(f"a weight of shape {tuple(weight.shape)} has no dim {dim}")
+        if not MIN_START_BITS <= bits <= MAX_BITS:
+            raise InputError(f"a quantizer starts with {MIN_START_BITS:g} to {MAX_BITS:g} bits, not {bits}")
+        self.dim = dim % weight.dim()
+        if groups != 1 and (self.dim != 1 or groups < 1 or weight.shape[0] % groups):
+            raise InputError(
+                f"groups={groups} needs dim=1 and a first size divisible by it; "
+                f"this weight has shape {tuple(weight.shape)} and dim={dim}"
+            )
+        values = weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
+        if not values.is_meta and not torch.isfinite(values).all():
+            raise ModelError("a weight with NaN or infinite entries cannot be quantized")
+        values, shape = _grouped(values, self.dim, groups * weight.shape[self.dim])
+        exponent = _initial_exponent(values, shape, bits)
+        self.bits = nn.Parameter(torch.full_like(exponent, bits))
+        self.exponent = nn.Parameter(exponent)
+        self.register_buffer("dead", torch.zeros_like(exponent, dtype=torch.bool))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Returns the quantized weight, of the same shape, dtype and memory format.
+
+        Args:
+            weight: the weight, or the whole of what is left of it: its sizes and the number of pairs must fit.
+        """
+        x, shape = _grouped(weight, self.dim, self.bits.numel())
+        grid = self._grid(shape)
+        quantized: Tensor = _Quantize.apply(x, self.bits, self.exponent, *grid)  # type: ignore[no-untyped-call]
+        return quantized if x is weight else quantized.flatten(0, 1)
+
+    @torch.no_grad()
+    def _grid(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Returns scale 2^e, its inverse and the two clamp bounds, each of the broadcastable `shape`.
+
+        Both scales of a silent channel are zero, which puts every entry at 0, outside its bounds (-0.5, -0.5): no entry
+        of it passes a gradient on, and no entry of it can be anything but zero.
+        """
+        silent = self.silent()
+        half = torch.exp2(self.bits.masked_fill(silent, 0) - 1).view(shape)
+        scale = torch.exp2(self.exponent).masked_fill_(silent, 0).view(shape)
+        inverse = torch.exp2(-self.exponent).masked_fill_(silent, 0).view(shape)
+        return scale, inverse, -half, half - 1
+
+    def silent(self) -> Tensor:
+        """Returns, as a 1-D bool tensor, the channels whose quantized weights are zero whatever the weights are."""
+        return self.dead | (self.bits <= 0)
+
+    def depth(self) -> Tensor:
+        """Returns `bits` (1-D, differentiable) for use in a size: silent channels count 0 and receive no gradient."""
+        return self.bits.masked_fill(self.silent(), 0)
+
+    @torch.no_grad()
+    def bound_(self) -> Tensor:
+        """Brings depths back into 0 .. `MAX_BITS` and latches channels at zero as dead, after each optimizer step.
+
+        Dead channels are held at depth 0, whatever the optimizer's momentum does. An infinite depth becomes NaN, and
+        NaN stays: clamping it would kill or revive the channel in silence. Exponents are left as they are.
+
+        Returns:
+            A bool tensor without dims: whether any channel has just died. Only reading it waits for the device.
+        """
+        nan_unless_finite = self.bits * 0
+        self.bits.clamp_(0, MAX_BITS).add_(nan_unless_finite).masked_fill_(self.dead, 0)
+        zero = self.bits == 0
+        newly = zero != self.dead
+        self.dead.copy_(zero)
+        return newly.any()
+
+    @torch.no_grad()
+    def level_bounds(self) -> tuple[Tensor, Tensor]:
+        """Returns the least and the greatest code of each channel (1-D, int32), both 0 for a silent channel."""
+        half = torch.exp2(self.depth() - 1)
+        low, high = (bound.round().to(torch.int32) for bound in (-half, half - 1))
+        return low, high
+
+    @torch.no_grad()
+    def storage_bits(self) -> Tensor:
+        """Returns the whole bits (1-D, int32) that one code of each channel needs, in two's complement.
+
+        The count is made on the integers that can occur, so it is at most ceil(b) and often less: at b = 2.3 the codes
+        are -2 .. 1, two bits; at b = 0.01 they are -1 and 0, one bit; a silent channel needs none.
+        """
+        low, high = self.level_bounds()
+        width = torch.zeros_like(low)
+        for bit in range(int(MAX_BITS)):
+            width += high - low >= 2**bit
+        return width
+
+    @torch.no_grad()
+    def integers(self, weight: Tensor) -> Tensor:
+        """Returns the weight's codes (int32, its shape); times `scale(weight)` they are the quantized weight."""
+        x, shape = _grouped(weight, self.dim, self.bits.numel())
+        _, inverse, low, high = self._grid(shape)
+        codes = torch.mul(x, inverse).clamp_min_(low).clamp_max_(high).round_().to(torch.int32)
+        return codes if x is weight else codes.flatten(0, 1)
+
+    @torch.no_grad()
+    def scale(self, weight: Tensor) -> Tensor:
+        """Returns 2^e in a shape that broadcasts against the weight; silent channels have scale 0."""
+        x, shape = _grouped(weight, self.dim, self.bits.numel())
+        scale = self._grid(shape)[0]
+        return scale if x is weight else scale.expand(-1, x.shape[1], *(-1,) * (x.dim() - 2)).flatten(0, 1)
+
+    def extra_repr(self) -> str:
+        return f"channels={self.bits.numel()}, dim={self.dim}"
+
+
+def bound_quantizers_(quantizers: Iterable[Quantizer]) -> bool:
+    """Calls `bound_` on each and returns whether any channel has just died, waiting for the device once."""
+    died = [quantizer.bound_() for quantizer in quantizers]
+    return bool(died) and bool(torch.stack([each.to(died[0].device) for each in died]).any())

@@ -1,0 +1,73 @@
+"""What a user names: the parameters, modules and axes to keep, and the outputs that matter."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from scfx.calling import CallSpec
+from scfx.errors import UnknownNameError
+from scfx.program import MODES, Mode
+
+if TYPE_CHECKING:
+    from scfx.channels import Axis
+
+
+def unknown_name(name: object, known: Sequence[str], what: str) -> str:
+    """A message that says what was named in vain, and what comes closest."""
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5) or list(known[:3])
+    return f"no {what} is called {name!r}; the nearest {'are' if len(near) > 1 else 'is'} {', '.join(map(repr, near)) or 'none'}"
+
+
+def kept_names(model: nn.Module, keep: Iterable[str | nn.Module | Axis] | str | nn.Module) -> tuple[str, ...]:
+    """The state-dict names behind what a user wants to keep: parameters, buffers and modules by name, modules, or axes.
+
+    Raises:
+        UnknownNameError: a name or module that the model doesn't have.
+    """
+    items = [keep] if isinstance(keep, (str, nn.Module)) else list(keep)
+    state = [name for name, _ in (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))]
+    paths = {id(module): path for path, module in model.named_modules()}
+    names: list[str] = []
+    for item in items:
+        if isinstance(item, nn.Module):
+            if id(item) not in paths:
+                raise UnknownNameError(f"keep names a {type(item).__name__} that is no module of the model")
+            path: str | None = paths[id(item)]
+        elif isinstance(item, str):
+            path = item
+        elif hasattr(item, "members"):
+            names.extend(member.name for member in item.members)
+            continue
+        else:
+            raise UnknownNameError(f"keep takes names, modules and axes, not a {type(item).__name__}")
+        found = [name for name in state if name == path or path == "" or name.startswith(f"{path}.")]
+        if not found and path not in paths.values():
+            raise UnknownNameError(unknown_name(path, [*state, *paths.values()], "parameter, buffer or module"))
+        names.extend(found)
+    return tuple(dict.fromkeys(names))
+
+
+def output_positions(call: CallSpec, outputs: Iterable[str | int] | str | int | None) -> Mapping[Mode, Set[int]] | None:
+    """For each mode, the positions of the output leaves that a user named; None: all of them.
+
+    Raises:
+        UnknownNameError: an output that the model has in neither mode.
+    """
+    if outputs is None:
+        return None
+    wanted = [outputs] if isinstance(outputs, (str, int)) else list(outputs)
+    result: dict[Mode, set[int]] = {mode: set() for mode in MODES}
+    for name in wanted:
+        failures: list[UnknownNameError] = []
+        for mode in MODES:
+            try:
+                result[mode].update(call.select_outputs(name, mode))
+            except UnknownNameError as error:  # an auxiliary output is there in one mode only
+                failures.append(error)
+        if len(failures) == len(MODES):
+            raise failures[0]
+    return result

@@ -1,0 +1,165 @@
+"""Capture checks itself: the graphs against the original, outputs and gradients, on the example and on one more sample."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from scfx.blame import custom_function, failing_node, first_different_module, remembered
+from scfx.errors import CaptureError, InputError
+from scfx.program import MODES, Mode, Program, graph_module
+from scfx.runs import Run, differs, largest_gradient, run, tolerance
+from scfx.twin import twin
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A program under test, with copies of the original that share its parameters.
+
+    One copy of the original serves all calls in a mode: what the model keeps from its first call has to show in the second.
+    """
+
+    program: Program
+    original: nn.Module
+    twins: dict[Mode, nn.Module]
+    frozen: Sequence[str]
+
+    def check(self, mode: Mode, args: Args, kwargs: Kwargs, what: str) -> bool:
+        """Compare both on one call. Return False if the original refuses it; raise CaptureError if they differ."""
+        module = self.twins[mode]
+        with torch.no_grad():
+            for name, buffer in self.original.named_buffers():
+                module.get_buffer(name).copy_(buffer)
+        try:
+            expected = run(lambda: module(*_cloned(args), **_cloned(kwargs)), module, module)
+        except Exception:  # whatever the reason, the original does not take this call and so nothing has to agree
+            return False
+        try:
+            got = self._run_graph(mode, args, kwargs)
+        except InputError as error:
+            raise CaptureError(self._frozen_message(mode, error)) from error
+        except Exception as error:
+            where = failing_node(self.program, mode, *self._leaves(args, kwargs))
+            raise CaptureError(
+                f"the captured graph fails in {mode} mode on {what}, where the original does not{where}: {error}\n"
+                "A size was probably fixed at capture: write x.shape[0], not len(x) or int(...), and let operators infer sizes."
+            ) from error
+        self._compare(mode, args, kwargs, what, expected, got)
+        return True
+
+    def _run_graph(self, mode: Mode, args: Args, kwargs: Kwargs) -> Run:
+        leaves = self.program.call.flatten(_cloned(args), _cloned(kwargs))
+        module = graph_module(self.program, mode)
+        with untouched_buffers(self.program.root):
+            return run(lambda: module(*leaves), self.program.root, self.program.root)
+
+    def _leaves(self, args: Args, kwargs: Kwargs) -> list[Any]:
+        return self.program.call.flatten(_cloned(args), _cloned(kwargs))
+
+    def _compare(self, mode: Mode, args: Args, kwargs: Kwargs, what: str, expected: Run, got: Run) -> None:
+        allowed = tolerance([*self.program.root.parameters(), *pytree.tree_leaves((args, kwargs))]) or 1e-10
+        names = self.program.call.output_names[mode]
+        if len(expected.outputs) != len(got.outputs):
+            raise CaptureError(f"the original gives {len(expected.outputs)} outputs on {what}, the graph {len(got.outputs)}.")
+        for name, one, other in zip(names, expected.outputs, got.outputs, strict=True):
+            if differs(one, other, allowed):
+                cause = self._cause(mode, args, kwargs, allowed)
+                raise CaptureError(_difference(f"output{name and ' ' + name}", mode, what) + cause)
+        floor = 1e-3 * largest_gradient(expected)
+        for name, gradient in expected.gradients.items():
+            if _gradients_differ(gradient, got.gradients[name], allowed, floor):
+                cause = custom_function(expected.history) or self._cause(mode, args, kwargs, allowed)
+                raise CaptureError(_difference(f"the gradient of parameter {name!r}", mode, what) + cause)
+        for name, buffer in expected.buffers.items():
+            if differs(buffer, got.buffers[name], allowed):
+                cause = self._cause(mode, args, kwargs, allowed)
+                raise CaptureError(_difference(f"buffer {name!r} after the call", mode, what) + cause)
+
+    def _cause(self, mode: Mode, args: Args, kwargs: Kwargs, allowed: float) -> str:
+        memory = remembered(self.original, mode, _cloned(args), _cloned(kwargs))
+        if memory:
+            return memory
+        with untouched_buffers(self.program.root):
+            return first_different_module(self.program, self.original, mode, _cloned(args), _cloned(kwargs), allowed)
+
+    def _frozen_message(self, mode: Mode, error: InputError) -> str:
+        lines = "".join(f"\nA size is fixed{where}" for where in self.frozen)
+        return (
+            f"the batch size was frozen at capture: the original takes another one in {mode} mode, the captured graph does not "
+            f"({error}){lines}\nWrite x.shape[0] instead of len(x), do not turn sizes into Python numbers with int(), "
+            "and do not loop over the batch."
+        )
+
+
+def check_program(program: Program, original: nn.Module, args: Args, kwargs: Kwargs, frozen: Sequence[str]) -> None:
+    """Raise CaptureError, with the likely cause, if `program` does not compute what `original` does.
+
+    Outputs, gradients of all parameters, and buffers after the call are compared in both modes, on the example and with one
+    more sample. `original` has to share its parameters with `program.root`; neither is changed. `frozen` says where
+    the model fixed sizes.
+    """
+    twins: dict[Mode, nn.Module] = {mode: twin(original).train(mode == "train") for mode in MODES}
+    subject = Subject(program, original, twins, frozen)
+    for mode in MODES:
+        subject.check(mode, args, kwargs, "the example inputs")
+        for bigger in _one_more(program, args, kwargs):
+            if subject.check(mode, *bigger, "the example inputs with one more sample"):
+                break
+
+
+@contextlib.contextmanager
+def untouched_buffers(root: nn.Module) -> Iterator[None]:
+    """Put every buffer of `root` back to what it was."""
+    before = [(buffer, buffer.detach().clone()) for buffer in root.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)
+
+
+def _one_more(program: Program, args: Args, kwargs: Kwargs) -> Iterator[tuple[Args, Kwargs]]:
+    """Yield calls with one more sample: first in every input that looks like a batch, then where the graph allows it only."""
+    free = {leaf.name: bool(leaf.shape) and leaf.shape[0] is None for leaf in program.call.inputs if leaf.shape is not None}
+    tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.ndim]
+    batch = tensors[0].shape[0] if tensors else 0
+    bound = program.call.bind(args, kwargs)
+    records = dict(zip(map(id, pytree.tree_leaves(bound)), program.call.input_names, strict=True))
+    grown: set[frozenset[str]] = set()
+    for batches_only in (True, False):
+        chosen = frozenset(
+            records[id(leaf)] for leaf in tensors if free[records[id(leaf)]] or (batches_only and leaf.shape[0] == batch)
+        )
+        if chosen and chosen not in grown:
+            grown.add(chosen)
+            yield pytree.tree_map(lambda leaf: _longer(leaf) if records.get(id(leaf)) in chosen else leaf, (args, kwargs))  # noqa: B023
+
+
+def _longer(leaf: Any) -> Any:
+    return torch.cat([leaf, leaf[:1]]) if isinstance(leaf, torch.Tensor) else leaf
+
+
+def _cloned(tree: Any) -> Any:
+    """Return `tree` with its tensors cloned, so that a model that works in place does not spoil the next run."""
+    return pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf, tree)
+
+
+def _gradients_differ(one: torch.Tensor | None, other: torch.Tensor | None, allowed: float, floor: float) -> bool:
+    if one is None or other is None:
+        present = one if one is not None else other
+        return present is not None and bool((present.abs() > allowed * floor).any())
+    return differs(one, other, allowed, floor)
+
+
+def _difference(what: str, mode: Mode, on: str) -> str:
+    return f"the captured graph is not the model: {what} differs in {mode} mode on {on}.\n"

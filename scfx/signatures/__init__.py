@@ -1,0 +1,43 @@
+"""The rule table: what every known operator does to the dims of its operands, one record each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from scfx.signatures import convolution, creating, elementwise, joining, linear, norm, pooling, rearranging, reduction, regrouping
+from scfx.signatures.record import Record
+
+_FAMILIES = (convolution, linear, norm, elementwise, pooling, reduction, regrouping, rearranging, joining, creating)
+
+#: Every record by the qualified name of its operator.
+TABLE: dict[str, Record] = {target: record for family in _FAMILIES for record in family.RECORDS for target in record.targets}
+
+
+def name_of(target: object) -> str:
+    """The qualified name of an operator, such as "aten.conv2d.default"."""
+    return str(target) if isinstance(target, torch._ops.OpOverload) else getattr(target, "__name__", str(target))
+
+
+def lookup(target: object) -> Record | None:
+    """The record of an operator, or None where scfx has no rule for it."""
+    record = TABLE.get(name_of(target))
+    if record is None and isinstance(target, torch._ops.OpOverload) and torch.Tag.pointwise in target.tags:
+        return elementwise.POINTWISE
+    return record
+
+
+@contextmanager
+def override(target: str, record: Record | None) -> Iterator[None]:
+    """Puts another record (or none) in an operator's place for a while: for tests that plant wrong rules."""
+    before = dict(TABLE)
+    TABLE.pop(target, None)
+    if record is not None:
+        TABLE[target] = record
+    try:
+        yield
+    finally:
+        TABLE.clear()
+        TABLE.update(before)

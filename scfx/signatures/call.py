@@ -1,0 +1,108 @@
+"""One operator call of a captured graph, as its signature sees it: arguments bound by the operator's own schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import fx
+
+from scfx.dims import Dim, Pin
+from scfx.unify import fresh, pin, unify
+
+#: The dims of one tensor.
+Dims = tuple[Dim, ...]
+
+SinkKind = Literal["contract", "statistic"]
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A dim along which an operator isn't independent, but from which zero channels can go without a trace.
+
+    `letter` finds the dim's zeros again in the operator's own zero analysis.
+    """
+
+    kind: SinkKind
+    letter: str
+    dim: Dim
+
+
+@dataclass
+class Call:
+    """An operator call: bound arguments, the dims of its operands, and what inference found out.
+
+    Attributes:
+        node: The graph node.
+        target: The operator's qualified name, such as "aten.conv2d.default".
+        arguments: Every argument of the schema by name, defaults filled in. Tensors are the nodes that make them.
+        operands: The dims of each tensor argument; an argument that is a list of tensors has an entry "name[i]" each.
+        result_shapes: The recorded shape of each tensor the call returns.
+        results: The dims of each tensor the call returns.
+        sinks: The dims that inference found channels to meet along.
+        binding: What the record's inference keeps for its own zero analysis.
+    """
+
+    node: fx.Node
+    target: str
+    arguments: Mapping[str, Any]
+    operands: Mapping[str, Dims]
+    result_shapes: tuple[tuple[int, ...], ...]
+    results: tuple[Dims, ...] = ()
+    sinks: list[Sink] = field(default_factory=list)
+    binding: object = None
+
+    def shape(self, operand: str) -> tuple[int, ...]:
+        """The sizes of an operand's dims."""
+        return tuple(dim.size for dim in self.operands[operand])
+
+    def rank(self, operand: str) -> int:
+        return len(self.operands[operand])
+
+    def dim(self, argument: str, rank: int) -> int:
+        """A dimension argument as a non-negative number."""
+        return int(self.arguments[argument]) % max(rank, 1)
+
+    def dim_list(self, argument: str, rank: int) -> tuple[int, ...]:
+        """An argument that is one dimension, several or None (all of them), as sorted non-negative numbers."""
+        given = self.arguments[argument]
+        if given is None or given == []:
+            return tuple(range(rank))
+        given = [given] if isinstance(given, int) else given
+        return tuple(sorted({int(d) % max(rank, 1) for d in given}))
+
+    def integer(self, value: Any) -> int:
+        """An integer argument as a number; a symbolic size as the prime that stands for it."""
+        return int(value.meta["value"]) if isinstance(value, fx.Node) else int(value)
+
+    def integers(self, argument: str) -> list[int]:
+        return [self.integer(value) for value in self.arguments[argument]]
+
+    def because(self, reason: str) -> Pin:
+        """A pin that blames this call."""
+        return Pin(reason, self.node.name)
+
+    def fresh(self, size: int, reason: str | None = None) -> Dim:
+        """A new axis; with a reason, a pinned one."""
+        return fresh(size, self.because(reason) if reason else None)
+
+    def unify(self, a: Dim, b: Dim) -> None:
+        unify(a, b, self.because(self.target))
+
+    def pin(self, dim: Dim, reason: str) -> None:
+        pin(dim, self.because(reason))
+
+
+def bind(target: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by the names of the operator's schema, defaults filled in."""
+    bound: dict[str, Any] = {}
+    for position, argument in enumerate(target._schema.arguments):
+        if position < len(args) and not argument.kwarg_only:
+            bound[argument.name] = args[position]
+        elif argument.name in kwargs:
+            bound[argument.name] = kwargs[argument.name]
+        else:
+            bound[argument.name] = argument.default_value if argument.has_default_value() else None
+    return bound

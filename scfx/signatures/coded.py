@@ -1,0 +1,46 @@
+"""Records in code, for the operators whose effect on dims a string can't say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scfx.facts import Zeros
+from scfx.signatures.call import Call, Dims
+from scfx.signatures.record import Kept, Operator, Replacement
+
+
+def no_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+    """Nothing is said about zeros."""
+    return tuple(Zeros.unknown(shape) for shape in call.result_shapes)
+
+
+def no_change(call: Call, kept: Kept) -> Mapping[str, Any]:
+    """No argument depends on sizes."""
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coded(Operator):
+    """An operator given by short functions on dims.
+
+    Attributes:
+        dims: The dims of each result, from those of the operands.
+        zero: What is zero in each result.
+        arguments: The arguments that change when channels go.
+    """
+
+    dims: Callable[[Call], tuple[Dims, ...]]
+    zero: Callable[[Call, Mapping[str, Zeros]], tuple[Zeros, ...]] = no_zeros
+    arguments: Callable[[Call, Kept], Mapping[str, Any]] = no_change
+
+    def infer(self, call: Call) -> tuple[Dims, ...]:
+        return self.dims(call)
+
+    def zeros(self, call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+        return self.zero(call, facts)
+
+    def resize(self, call: Call, kept: Kept) -> Replacement | None:
+        changed = self.arguments(call, kept)
+        return Replacement(changed) if changed else None

@@ -1,0 +1,89 @@
+"""One record per operator: everything known of it.
+
+A record answers four questions about a call: which dims line up (`infer`), where channels meet (the sinks `infer` adds),
+which results are zero where operands are (`zeros`), and how arguments change when channels go (`resize`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scfx.dims import Dim
+from scfx.facts import Mask, Zeros
+from scfx.signatures.call import Call, Dims
+
+#: How many channels of a dim stay.
+Kept = Callable[[Dim], "Mask"]
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What a call becomes when channels go: new values of some arguments and, where given, another operator."""
+
+    arguments: Mapping[str, Any]
+    target: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(ABC):
+    """The entry of one operator, or of several that are alike, in the rule table.
+
+    Attributes:
+        targets: Qualified names, such as "aten.relu.default".
+        doc: One line for the operator table.
+        samples: Calls as Python expressions, over which the generic test slices operands and compares.
+    """
+
+    targets: tuple[str, ...]
+    doc: str = ""
+    samples: tuple[str, ...] = ()
+
+    @abstractmethod
+    def for_call(self, call: Call) -> Operator:
+        """What is known of this very call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Record):
+    """A record whose rule depends on the arguments or ranks of the call."""
+
+    choose: Callable[[Call], Operator]
+
+    def for_call(self, call: Call) -> Operator:
+        return self.choose(call)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator(Record):
+    """What is known of an operator, whatever its arguments are."""
+
+    def for_call(self, call: Call) -> Operator:
+        return self
+
+    @abstractmethod
+    def infer(self, call: Call) -> tuple[Dims, ...]:
+        """Unifies the dims of the operands, adds sinks to the call and returns the dims of each result."""
+
+    @abstractmethod
+    def zeros(self, call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+        """What is zero in each result, given what is zero in the operands."""
+
+    def sink_zeros(self, call: Call, facts: Mapping[str, Zeros]) -> Mapping[str, Mask | None]:
+        """For each sink's letter, the channels that can go without a trace."""
+        return {}
+
+    def resize(self, call: Call, kept: Kept) -> Replacement | None:
+        """The arguments that change when only some channels of the operands are kept; None: no argument does."""
+        return None
+
+    def weights(self, call: Call) -> Mapping[str, tuple[tuple[tuple[bool, int], ...], ...]]:
+        """Operands that are weights to quantize: for each of its dims the row-major factors (makes output?, size)."""
+        return {}
+
+
+    def factors(self, call: Call) -> Collection[str]:
+        """Operands that only scale another one: where that is zero, the scale doesn't matter."""
+        return ()

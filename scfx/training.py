@@ -1,0 +1,111 @@
+"""What happens after each optimizer step: depths stay bounded, blockers shrink, dead channels stay dead and go in time.
+
+Nothing here depends on when channels are removed: a channel that can go is held where it is from the step on which it
+could, so that removing it sooner or later leaves the same weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from scfx.dead import Entries, fetch, find_dead, settled_means, vector_entries
+from scfx.dims import Var
+from scfx.facts import Mask
+from scfx.optimizers import check_optimizer
+from scfx.plan import spared
+from scfx.quantizer import bound_quantizers_
+
+if TYPE_CHECKING:
+    from scfx.module import CompressedModule
+    from scfx.pruning import PruneReport
+
+
+@dataclass
+class Training:
+    """The training side of a compressed module.
+
+    Attributes:
+        prune_every: Steps between removals.
+        release: How fast blockers shrink: each step takes `release` times the learning rate off their magnitude.
+        step: Steps done.
+        latched: For each axis, the channels that can go and wait for the next removal.
+    """
+
+    prune_every: int = 50
+    release: float = 1.0
+    step: int = 0
+    latched: dict[Var, Mask] = field(default_factory=dict)
+    _held: dict[str, torch.Tensor] = field(default_factory=dict)
+    _blockers: dict[str, torch.Tensor] = field(default_factory=dict)
+    _fresh: bool = True
+    _checked: int | None = None
+
+    def update(self, module: CompressedModule, optimizer: torch.optim.Optimizer) -> PruneReport | None:
+        """See `CompressedModule.update`."""
+        if self._checked != id(optimizer):
+            check_optimizer(optimizer, dict(module.named_parameters()))
+            self._checked = id(optimizer)
+        quantizers = [quantizer for _, quantizer in module.quantizers()]
+        died = bound_quantizers_(quantizers)
+        released = self._release(module, optimizer)
+        self._hold(module)
+        if quantizers and (died or released or self._fresh):
+            self.look(module)
+        self.step += 1
+        if self.step % self.prune_every == 0 and (not quantizers or any(mask.any() for mask in self.latched.values())):
+            report = module.prune(optimizer)
+            return report if report else None
+        return None
+
+    def look(self, module: CompressedModule) -> None:
+        """Finds out anew what can go and what is in the way."""
+        graph = module.channels
+        root = module._program.root
+        self._reset_means(module, settled_means(graph))
+        dead = find_dead(graph)
+        self.latched = spared(dead.removable, self.latched)
+        self._blockers = {name: torch.from_numpy(mask).to(fetch(root, name).device) for name, mask in dead.blockers.items()}
+        self._held = _entries_of(module, self.latched)
+        gone = {axis: mask | dead.blocked.get(axis, mask) for axis, mask in dead.removable.items()}
+        module._size = module._size.for_graph(graph, gone)
+        self._fresh = False
+
+    def forget(self) -> None:
+        """After a removal: axes are others now."""
+        self.latched, self._held, self._blockers, self._fresh = {}, {}, {}, True
+
+    @torch.no_grad()
+    def _release(self, module: CompressedModule, optimizer: torch.optim.Optimizer) -> bool:
+        """A proximal L1 step on the blockers. Returns whether any of them has just reached zero."""
+        if not self._blockers:
+            return False
+        rates = {id(p): float(group["lr"]) for group in optimizer.param_groups for p in group["params"]}
+        reached: list[torch.Tensor] = []
+        for name, mask in self._blockers.items():
+            parameter = fetch(module._program.root, name)
+            entries = parameter.view(-1)[mask]
+            shrunk = entries.sign() * (entries.abs() - self.release * rates.get(id(parameter), 0.0)).clamp_min(0)
+            parameter.view(-1)[mask] = shrunk
+            reached.append(((shrunk == 0) & (entries != 0)).any())
+        return bool(torch.stack(reached).any())
+
+    @torch.no_grad()
+    def _hold(self, module: CompressedModule) -> None:
+        for name, mask in self._held.items():
+            fetch(module._program.root, name).view(-1).masked_fill_(mask, 0)
+
+    @torch.no_grad()
+    def _reset_means(self, module: CompressedModule, means: Entries) -> None:
+        for name, mask in means.items():
+            buffer = fetch(module._program.root, name)
+            buffer.masked_fill_(torch.from_numpy(mask).to(buffer.device), 0)
+
+
+def _entries_of(module: CompressedModule, channels: dict[Var, Mask]) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.from_numpy(mask).to(fetch(module._program.root, name).device)
+        for name, mask in vector_entries(module.channels, channels).items()
+    }

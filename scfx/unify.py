@@ -1,0 +1,146 @@
+"""Unification: two dims that must line up one to one are made equal, splitting axes where sizes divide.
+
+What cannot be aligned is pinned with a reason, never guessed, so that a missing rule costs compression and not
+correctness. Unification is idempotent: repeating it changes nothing.
+"""
+
+from __future__ import annotations
+
+from math import gcd, prod
+
+from scfx.dims import ONE, Concat, Dim, Pin, Product, Var, concat, factors, product, resolve, variables
+
+#: Above this many rows (a symbolic size, say) a concatenation isn't taken apart row by row.
+MAX_ROWS = 4096
+
+
+class SizeMismatchError(Exception):
+    """Two dims of different sizes were said to be equal: a rule that doesn't fit its operator."""
+
+
+def fresh(size: int, pin: Pin | None = None) -> Dim:
+    """A new free axis of `size` channels; of size 1 there is nothing to remove, so it is the empty product."""
+    return ONE if size == 1 else Var(size, pin)
+
+
+def pin(dim: Dim, because: Pin) -> None:
+    """Pins every axis in the dim. The first reason given to an axis is the one that stays."""
+    for variable in variables(dim):
+        if variable.pin is None:
+            variable.pin = because
+
+
+def unify(a: Dim, b: Dim, because: Pin) -> None:
+    """Makes two dims one; `because` is blamed for pins where they can't be aligned.
+
+    Raises:
+        SizeMismatchError: the sizes differ.
+    """
+    a, b = resolve(a), resolve(b)
+    if a is b or a == b:
+        return
+    if a.size != b.size:
+        raise SizeMismatchError(f"a dim of size {a.size} can't be one of size {b.size}")
+    if isinstance(a, Var):
+        _link(a, b)
+    elif isinstance(b, Var):
+        _link(b, a)
+    elif isinstance(a, Concat) and isinstance(b, Concat):
+        _unify_concats(list(a.parts), list(b.parts), because)
+    elif isinstance(a, Concat):
+        _unify_concat_with_product(a, factors(b), because)
+    elif isinstance(b, Concat):
+        _unify_concat_with_product(b, factors(a), because)
+    else:
+        _unify_products(list(a.parts), list(b.parts), because)
+
+
+def _link(variable: Var, target: Dim) -> None:
+    if isinstance(target, Var) and target.pin is None:
+        target.pin = variable.pin
+    variable.link = target
+    if variable.pin is not None:
+        pin(target, variable.pin)
+
+
+def _misaligned(dims: list[Dim], because: Pin) -> None:
+    for dim in dims:
+        pin(dim, Pin(f"sizes that can't be aligned: {because.reason}", because.node))
+
+
+def _unify_products(left: list[Dim], right: list[Dim], because: Pin) -> None:
+    """Aligns factors from the front, then what is left of them from the back."""
+    for end in (0, -1):
+        while left and right:
+            x, y = left[end], right[end]
+            shared = gcd(x.size, y.size)
+            if shared == 1:
+                break
+            for side, dim in ((left, x), (right, y)):
+                if dim.size != shared:
+                    outer, inner = (shared, dim.size // shared) if end == 0 else (dim.size // shared, shared)
+                    pieces = [fresh(outer), fresh(inner)]
+                    unify(dim, Product(tuple(pieces)), because)
+                    side[slice(0, 1) if end == 0 else slice(-1, None)] = pieces
+            unify(left.pop(end), right.pop(end), because)
+    _misaligned(left + right, because)
+
+
+def cut(dim: Dim, at: int) -> tuple[Dim, Dim] | None:
+    """Splits a dim into its first `at` channels and the rest, or None where that falls inside a product's row."""
+    dim = resolve(dim)
+    if at in (0, dim.size):
+        return (dim, Concat(())) if at else (Concat(()), dim)
+    if isinstance(dim, Var):
+        left, right = fresh(at, dim.pin), fresh(dim.size - at, dim.pin)
+        dim.link = concat(left, right)
+        return left, right
+    if isinstance(dim, Product):
+        row = prod(part.size for part in dim.parts[1:])
+        halves = cut(dim.parts[0], at // row) if at % row == 0 else None
+        return halves and (product(halves[0], *dim.parts[1:]), product(halves[1], *dim.parts[1:]))
+    before: list[Dim] = []
+    for index, part in enumerate(dim.parts):
+        if at < part.size:
+            halves = cut(part, at)
+            return halves and (concat(*before, halves[0]), concat(halves[1], *dim.parts[index + 1 :]))
+        before.append(part)
+        at -= part.size
+    return None
+
+
+def _unify_concats(left: list[Dim], right: list[Dim], because: Pin) -> None:
+    while left and right:
+        x, y = resolve(left[0]), resolve(right[0])
+        if x.size == y.size:
+            unify(left.pop(0), right.pop(0), because)
+            continue
+        longer, other = (left, y) if x.size > y.size else (right, x)
+        halves = cut(longer[0], other.size)
+        if halves is None:
+            break
+        longer[:1] = halves
+    _misaligned(left + right, because)
+
+
+def _unify_concat_with_product(whole: Concat, parts: tuple[Dim, ...], because: Pin) -> None:
+    rows, inner = parts[0], product(*parts[1:])
+    if all(segment.size % inner.size == 0 for segment in whole.parts):
+        segments = [fresh(segment.size // inner.size) for segment in whole.parts]
+        unify(rows, Concat(tuple(segments)), because)
+        for segment, part in zip(segments, whole.parts, strict=True):
+            unify(part, product(segment, inner), because)
+        return
+    # The segments don't follow the rows: every row is the same run of segments, and rows can't go one by one.
+    rest: Dim = whole
+    blocks: list[Dim] = []
+    for _ in range(rows.size - 1):
+        halves = cut(rest, inner.size) if rows.size < MAX_ROWS else None
+        if halves is None:
+            _misaligned([whole, *parts], because)
+            return
+        blocks.append(halves[0])
+        rest = halves[1]
+    for block in [*blocks, rest]:
+        unify(inner, block, because)
+    pin(rows, Pin(f"rows of a concatenation: {because.reason}", because.node))

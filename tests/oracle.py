@@ -1,0 +1,143 @@
+"""The one property the library promises: prune() never changes what a network computes.
+
+`check_exact` compares a pruned network with the ORIGINAL PyTorch module, into whose full-sized parameters the pruned
+ones are scattered back. The removed entries keep the values they had when they were removed, because a removed channel
+need not be zero: it may be one that nobody reads. So the reference shares no code with the library.
+
+Dropout and stochastic depth must be off (p = 0) in the models under test: their random masks have the shape of their
+input, so that with fewer channels the same random state draws different masks.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+import scfx
+from tests.comparison import TOLERANCE, require_equal
+from tests.observation import Inputs, observe, resize_batch, state_of
+from tests.twin import Twin
+from tests.zeroing import VARIANTS, Graph, Variant, Zeroed, output_dims, zero_channels
+
+
+@dataclass
+class Outcome:
+    """What a successful `check_exact` saw."""
+
+    worst: float = 0.0
+    """Largest relative error of any tensor compared."""
+    channels: list[int] = field(default_factory=list)
+    """Number of channels over all axes: at the start and after each round."""
+    weights: list[int] = field(default_factory=list)
+    """Number of parameter entries: at the start and after each round."""
+    zeroed: list[list[Zeroed]] = field(default_factory=list)
+    """What was zeroed before each round's pruning."""
+
+    @property
+    def removed(self) -> int:
+        """Number of parameter entries removed over all rounds."""
+        return self.weights[0] - self.weights[-1]
+
+
+def make_optimizer(kind: str, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """Return an optimizer with state. The large eps of the Adam kinds keeps rounding noise from becoming full steps."""
+    if kind == "sgd":
+        return torch.optim.SGD(parameters, lr=1e-2, momentum=0.9, weight_decay=1e-3)
+    if kind == "adam":
+        return torch.optim.Adam(parameters, lr=1e-3, eps=1e-3, weight_decay=1e-3)
+    if kind == "adamw":
+        return torch.optim.AdamW(parameters, lr=1e-3, eps=1e-3, weight_decay=1e-2)
+    raise ValueError(f"unknown optimizer kind {kind!r}, choose one of sgd, adam, adamw")
+
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+
+
+def check_graph(net: nn.Module, graph: Graph, name: str) -> None:
+    """Require that every member's indices lie inside its parameter or buffer and that no two channels share one."""
+    shapes = {n: tuple(t.shape) for n, t in state_of(net).items()}
+    for axis in graph.axes:
+        for member in axis.members:
+            if member.name not in shapes:
+                continue
+            size = shapes[member.name][member.dim]
+            taken = [int(i) for channel in range(axis.size) for i in member.indices(channel)]
+            where = f"{name}: {member.name} dim {member.dim} of size {size}"
+            assert all(0 <= i < size for i in taken), f"{where}: an axis has indices outside"
+            assert len(set(taken)) == len(taken), f"{where}: two channels share an index"
+
+
+def total_channels(graph: Graph) -> int:
+    """Return the number of channels over all axes."""
+    return sum(axis.size for axis in graph.axes)
+
+
+def check_exact(
+    model: nn.Module,
+    example: Inputs,
+    *,
+    name: str = "model",
+    seed: int = 0,
+    rounds: int = 3,
+    batches: Sequence[int] = (2, 3),
+    optimizer: str | None = None,
+    variants: tuple[Variant, ...] = VARIANTS,
+    whole_axes: bool = True,
+    must_remove: bool = False,
+    tolerance: float = TOLERANCE,
+) -> Outcome:
+    """Compress a model without quantizers, prune it several times, and require that nothing changes but its size.
+
+    Each round takes one real training step, zeroes random channels, prunes with the optimizer, and compares outputs,
+    gradients, buffers and the next optimizer step, in eval and train mode and for every batch size, with the original
+    module. Round 0 zeroes nothing: capture itself, and pruning of what is already zero, must change nothing either.
+
+    Args:
+        model: a module in float64 without randomness. It is used up: it becomes the reference.
+        example: positional example inputs, batch first.
+        name: the model's name, for messages.
+        seed: seed of inputs, projections and zeroing.
+        rounds: number of times that channels are zeroed and pruned.
+        batches: batch sizes to compare.
+        optimizer: one of `OPTIMIZERS`, or None to let the seed choose.
+        variants: ways of zeroing to choose from, see `zeroing.VARIANTS`.
+        whole_axes: whether now and then all channels of an axis are zeroed.
+        must_remove: whether a round that zeroed something and removed nothing is an error.
+        tolerance: largest accepted relative error, see `comparison.relative_error`.
+    """
+    rng = random.Random(seed)
+    writes = output_dims(model)
+    given = state_of(model)
+    net = scfx.compress(model, example, quantize=False)
+    require_equal(state_of(model), given, f"{name}, the model given to compress()")
+    twin = Twin(net, model, example, name)
+    kind = optimizer or OPTIMIZERS[seed % len(OPTIMIZERS)]
+    owner = make_optimizer(kind, list(net.parameters()))
+    outcome = Outcome(0.0, [total_channels(net.channels)], [sum(p.numel() for p in net.parameters())])
+    twin.compare("as captured", batches, seed, tolerance)
+    for turn in range(rounds + 1):
+        observe(net, resize_batch(example, 4, seed + turn), True, seed + turn, scale=None)
+        owner.step()
+        zeroed = (
+            zero_channels(net, net.channels, rng, writes=writes, variants=variants, whole_axes=whole_axes)
+            if turn
+            else []
+        )
+        twin.note()
+        states = twin.full_state(owner)
+        before = total_channels(net.channels)
+        twin.prune(owner)
+        where = f"round {turn} ({kind}; zeroed {'; '.join(map(str, zeroed)) or 'nothing'})"
+        check_graph(net, net.channels, f"{name}, {where}")
+        if must_remove and zeroed and total_channels(net.channels) == before:
+            raise AssertionError(f"{name}, {where}: prune() removed nothing, so the comparison would be vacuous")
+        twin.compare(where, batches, seed + turn, tolerance)
+        reference = make_optimizer(kind, list(model.parameters()))
+        twin.step(owner, reference, states, f"step after {where}", tolerance)
+        outcome.channels.append(total_channels(net.channels))
+        outcome.weights.append(sum(p.numel() for p in net.parameters()))
+        outcome.zeroed.append(zeroed)
+    outcome.worst = twin.worst
+    return outcome

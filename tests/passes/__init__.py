@@ -1,0 +1,1 @@
+"""Tests of the graph rewrites, one file for each pass."""

@@ -1,0 +1,139 @@
+"""Write zeros into a model so that channels become removable, in several ways that differ in what stays non-zero."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+Variant = Literal["everything", "producers", "almost", "consumers", "partly", "weights"]
+
+VARIANTS: tuple[Variant, ...] = ("everything", "producers", "almost", "consumers", "partly", "weights")
+"""Which entries of a channel become zero.
+
+everything: each parameter entry that lines up with the channel. Exactly removable wherever the channel ends in sinks.
+producers: weights that write the channel, their biases, norm scales and shifts.
+almost: those of "producers", each with some probability, so that often just one of them keeps the channel alive.
+consumers: only the weights that read it.
+partly: each parameter with some probability, so that what is left may or may not matter.
+weights: only weights that write it, biases and norms stay; as a quantizer at zero bits does. Mostly leaves a constant.
+"""
+
+
+class Member(Protocol):
+    """A dimension of a parameter or buffer in which an axis takes part."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    def indices(self, channel: int) -> npt.NDArray[np.int64]: ...
+
+
+class Axis(Protocol):
+    """A set of dimensions whose channels live and die together."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def pinned(self) -> str | None: ...
+    @property
+    def members(self) -> Sequence[Member]: ...
+
+
+class Graph(Protocol):
+    """The part of a channel graph that these tests need."""
+
+    @property
+    def axes(self) -> Sequence[Axis]: ...
+
+
+@dataclass(frozen=True)
+class Zeroed:
+    """What `zero_channels` did to one axis."""
+
+    axis: str
+    channels: tuple[int, ...]
+    variant: Variant
+
+    def __str__(self) -> str:
+        return f"{self.variant} of channels {list(self.channels)} of {self.axis}"
+
+
+def output_dims(model: nn.Module) -> dict[str, int]:
+    """Return, for each parameter name, the dimension along which it writes channels (0 unless its module differs)."""
+    dims = {name: 0 for name, _ in model.named_parameters(remove_duplicate=False)}
+    for path, module in model.named_modules():
+        prefix = f"{path}." if path else ""
+        if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d | nn.Embedding):
+            dims[f"{prefix}weight"] = 1
+    return dims
+
+
+def _is_zeroed(variant: Variant, writes: bool, weight: bool, rng: random.Random, probability: float) -> bool:
+    if variant == "producers":
+        return writes
+    if variant == "almost":
+        return writes and rng.random() < probability
+    if variant == "consumers":
+        return not writes
+    if variant == "weights":
+        return writes and weight
+    return variant == "everything" or rng.random() < probability
+
+
+def _zero(parameter: Tensor, member: Member, channels: Sequence[int]) -> None:
+    if channels:
+        indices = np.concatenate([np.asarray(member.indices(channel)) for channel in channels])
+        with torch.no_grad():
+            parameter.index_fill_(member.dim, torch.as_tensor(indices, device=parameter.device), 0.0)
+
+
+def zero_channels(
+    net: nn.Module,
+    graph: Graph,
+    rng: random.Random,
+    probability: float = 0.9,
+    *,
+    writes: Mapping[str, int] | None = None,
+    variants: tuple[Variant, ...] = VARIANTS,
+    whole_axes: bool = True,
+) -> list[Zeroed]:
+    """Zero random channels on random unpinned axes of `graph`, in place in the parameters of `net`.
+
+    Args:
+        net: a module whose parameters carry the names that the graph uses.
+        graph: a channel graph (`axes`, each with `size`, `pinned` and `members`).
+        rng: source of all choices.
+        probability: chance that an entry is zeroed in the variants "almost" and "partly".
+        writes: the dimension along which each parameter writes channels, from `output_dims` of the original model.
+        variants: which ways of zeroing may be chosen; one is drawn for each axis.
+        whole_axes: whether now and then all channels of an axis are chosen, so that nothing of it may be left.
+    """
+    parameters = dict(net.named_parameters(remove_duplicate=False))
+    done = []
+    for axis in graph.axes:
+        members = [member for member in axis.members if member.name in parameters]
+        if axis.pinned is not None or not members or rng.random() < 0.3:
+            continue
+        variant = rng.choice(variants)
+        count = (
+            axis.size if whole_axes and rng.random() < 0.1 else int(rng.uniform(0.2, 0.7) * axis.size + rng.random())
+        )
+        channels = tuple(sorted(rng.sample(range(axis.size), min(count, axis.size if whole_axes else axis.size - 1))))
+        for member in members:
+            parameter = parameters[member.name]
+            along = writes.get(member.name, 0) if writes is not None else 0
+            weight = parameter.ndim > 1
+            _zero(
+                parameter,
+                member,
+                [c for c in channels if _is_zeroed(variant, member.dim == along, weight, rng, probability)],
+            )
+        if channels:
+            done.append(Zeroed(f"{members[0].name} dim {members[0].dim}", channels, variant))
+    return done

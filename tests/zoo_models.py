@@ -1,0 +1,185 @@
+"""Published convolutional architectures with small inputs: name -> how to build it and the shape of an example.
+
+Every model is in float64, with dropout and stochastic depth off (their random masks depend on the number of channels),
+few classes, norm parameters drawn at random and running statistics that fit the activations, so that no bias and no
+scale is at a value (0 or 1) at which a mistake would not show.
+
+Inputs are large enough that the last feature map has at least 2 x 2 places: a batch norm over two values is so badly
+conditioned that its gradients keep only a few digits.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from tests import torchvision_shim
+from tests.option_a import OptionAResNet
+
+torchvision_shim.prepare()
+
+from torchvision import models  # noqa: E402  (needs the declarations above)
+from torchvision.models.regnet import BlockParams, RegNet  # noqa: E402
+
+CHECKPOINT = Path(__file__).parents[1] / "../shared/data/pretrained/cifar-resnet20.safetensors"
+"""A trained CIFAR ResNet-20, see `OptionAResNet`; the models that need it are skipped where it is absent."""
+
+CLASSES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class ZooModel:
+    """How to build a model, and what to feed it."""
+
+    name: str
+    factory: Callable[[], nn.Module]
+    image: int
+    """Height and width of the example image."""
+    quick: bool = False
+    """Whether it stands for its family in `make test`; the others run in `python -m tests.sweep`."""
+
+    def build(self, seed: int = 0) -> nn.Module:
+        """Return the model, ready for the exactness tests."""
+        torch.manual_seed(seed)
+        return settle(self.factory().double(), self.example(4, seed))
+
+    def example(self, batch: int = 2, seed: int = 0) -> tuple[Tensor, ...]:
+        """Return a tuple with one normally distributed batch of images."""
+        generator = torch.Generator().manual_seed(seed)
+        return (torch.randn((batch, 3, self.image, self.image), dtype=torch.float64, generator=generator),)
+
+
+def settle(model: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
+    """Turn randomness off, draw norm parameters and biases, and let running statistics fit the activations."""
+    norms = []
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ == "StochasticDepth":
+            setattr(module, "p", 0.0)  # noqa: B010  (a type checker takes p for a submodule)
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+            norms.append((module, module.momentum))
+            module.momentum = 1.0
+        elif isinstance(getattr(module, "bias", None), nn.Parameter):
+            nn.init.uniform_(module.bias, -0.1, 0.1)  # type: ignore[arg-type]
+    if norms:
+        with torch.no_grad():
+            model.train()(*example)
+    for norm, momentum in norms:
+        norm.momentum = momentum
+    return model
+
+
+def torchvision_model(name: str, **options: Any) -> nn.Module:
+    """Return one of torchvision's models with random weights, by default in its published size."""
+    model: nn.Module = models.get_model(name, weights=None, **options)
+    return model
+
+
+def _torchvision(name: str, **options: Any) -> Callable[[], nn.Module]:
+    return lambda: torchvision_model(name, num_classes=CLASSES, **options)
+
+
+def _narrow_classifier(name: str, width: int = 48) -> Callable[[], nn.Module]:
+    """Return a VGG or an AlexNet whose two hidden linear layers have `width` features instead of 4096."""
+
+    def build() -> nn.Module:
+        with torch.device("meta"):
+            model: Any = torchvision_model(name, num_classes=CLASSES)
+        hidden = [i for i, layer in enumerate(model.classifier) if isinstance(layer, nn.Linear)]
+        size = model.classifier[hidden[0]].in_features
+        for index in hidden:
+            last = index == hidden[-1]
+            model.classifier[index] = nn.Linear(size, CLASSES if last else width)
+            size = width
+        model.features.to_empty(device="cpu")
+        for module in model.features.modules():
+            if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+                module.reset_parameters()
+        return cast(nn.Module, model)
+
+    return build
+
+
+def _narrow_regnet() -> nn.Module:
+    """RegNetY-128GF with all widths divided by 8: its 640 million parameters need 40 GB in these tests."""
+    parameters = BlockParams.from_init_params(depth=27, w_0=456, w_a=160.83, w_m=2.52, group_width=264, se_ratio=0.25)
+    parameters.widths = [width // 8 for width in parameters.widths]
+    parameters.group_widths = [width // 8 for width in parameters.group_widths]
+    return RegNet(parameters, num_classes=CLASSES)
+
+
+def option_a_resnet20() -> nn.Module:
+    """Return the CIFAR ResNet-20 with its trained weights. FileNotFoundError where the checkpoint is absent."""
+    model = OptionAResNet()
+    model.load_state_dict(load_file(CHECKPOINT), strict=False)
+    return model
+
+
+QUICK = (
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "densenet121",
+    "vgg11",
+    "vgg11_bn",
+    "alexnet",
+    "squeezenet1_1",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mnasnet0_5",
+    "efficientnet_b0",
+    "regnet_x_400mf",
+    "regnet_y_400mf",
+    "shufflenet_v2_x0_5",
+    "googlenet",
+    "inception_v3",
+)
+"""The members of each family that `make test` checks."""
+
+FAMILIES = {
+    "resnet": ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    "resnext": ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+    "wide_resnet": ("wide_resnet50_2", "wide_resnet101_2"),
+    "densenet": ("densenet121", "densenet161", "densenet169", "densenet201"),
+    "vgg": tuple(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")),
+    "alexnet": ("alexnet",),
+    "squeezenet": ("squeezenet1_0", "squeezenet1_1"),
+    "mobilenet": ("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"),
+    "mnasnet": ("mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3"),
+    "efficientnet": (*(f"efficientnet_b{i}" for i in range(8)), *(f"efficientnet_v2_{size}" for size in "sml")),
+    "regnet": tuple(
+        f"regnet_{kind}_{size}"
+        for kind in "xy"
+        for size in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf", *(["128gf"] if kind == "y" else []))
+    ),
+    "shufflenet": tuple(f"shufflenet_v2_x{width}" for width in ("0_5", "1_0", "1_5", "2_0")),
+    "googlenet": ("googlenet",),
+    "inception": ("inception_v3", "inception_v3_aux"),
+}
+"""All classification architectures of torchvision that are convolutional networks of these families."""
+
+IMAGE = {"vgg": 64, "alexnet": 95, "squeezenet": 63, "googlenet": 64, "inception": 107, "inception_v3_aux": 299}
+"""Image size by family or name where it is not 64."""
+
+FACTORIES: dict[str, Callable[[], nn.Module]] = {
+    "googlenet": _torchvision("googlenet", init_weights=False, aux_logits=True),
+    "inception_v3": _torchvision("inception_v3", init_weights=False, aux_logits=False, transform_input=True),
+    "inception_v3_aux": lambda: torchvision_model("inception_v3", num_classes=CLASSES, init_weights=False),
+    "regnet_y_128gf": _narrow_regnet,
+    **{name: _narrow_classifier(name) for name in (*FAMILIES["vgg"], *FAMILIES["alexnet"])},
+}
+"""How to build a model where torchvision's plain constructor does not do."""
+
+ZOO: dict[str, ZooModel] = {
+    name: ZooModel(name, FACTORIES.get(name, _torchvision(name)), IMAGE.get(name, IMAGE.get(family, 64)), name in QUICK)
+    for family, names in FAMILIES.items()
+    for name in names
+} | {
+    "cifar_resnet20_option_a": ZooModel("cifar_resnet20_option_a", option_a_resnet20, 32, quick=True),
+}
+"""All models of the exactness tests by name."""
