@@ -18,6 +18,10 @@ from scfx.passes.effects import written
 _COPIES = (torch.ops.aten.lift_fresh_copy.default, torch.ops.aten.clone.default)
 
 
+#: Views that depend on the layout in memory of what they view, which a functional form does not keep.
+_LAYOUT = (torch.ops.aten.as_strided.default,)
+
+
 @dataclass(frozen=True)
 class Aliases:
     """The forest of views of a graph.
@@ -55,7 +59,7 @@ def find_aliases(graph: fx.Graph) -> Aliases:
                 parent[node] = targets[0]
             continue
         shared = [source for source in node.all_input_nodes if _storages(value(source)) & _storages(value(node))]
-        if isinstance(node.target, HigherOrderOperator) or len(shared) > 1:
+        if isinstance(node.target, HigherOrderOperator) or node.target in _LAYOUT or len(shared) > 1:
             opaque.update([node] if shared else [])
         elif shared:
             parent[node] = shared[0]

@@ -35,17 +35,17 @@ def functional(node: fx.Node, target: fx.Node) -> fx.Node | None:
 
 def _by_name(node: fx.Node) -> fx.Node | None:
     assert isinstance(node.target, OpOverload)
-    names = [argument.name for argument in node.target._schema.arguments if not argument.is_out]
-    bound = {name: given for name, given in arguments(node).items() if name in names}
     found = counterpart(node.target)
     if found is None:
         return None
-    positional = [argument for argument in found._schema.arguments if not argument.kwarg_only]
-    while positional and _has_default(positional[-1], bound[positional[-1].name]):
+    bound = arguments(node)
+    given = [bound[argument.name] for argument in node.target._schema.arguments if not argument.is_out]
+    pairs = list(zip(found._schema.arguments, given, strict=True))
+    options = {item.name: it for item, it in pairs if item.kwarg_only and not _has_default(item, it)}
+    positional = [(item, it) for item, it in pairs if not item.kwarg_only]
+    while positional and _has_default(*positional[-1]):
         positional.pop()
-    keywords = [argument for argument in found._schema.arguments if argument.kwarg_only]
-    options = {item.name: bound[item.name] for item in keywords if not _has_default(item, bound[item.name])}
-    return emit(node, found, *[bound[argument.name] for argument in positional], **options)
+    return emit(node, found, *[it for _, it in positional], **options)
 
 
 def counterpart(op: OpOverload) -> OpOverload | None:
@@ -72,7 +72,9 @@ def _without_mark(name: str) -> str:
 
 
 def _signature(op: OpOverload) -> list[tuple[str, str]]:
-    return [(argument.name, str(argument.type)) for argument in op._schema.arguments if not argument.is_out]
+    """Return names and types of the arguments, without the name of the first: `dropout_` and `dropout` disagree."""
+    taken = [argument for argument in op._schema.arguments if not argument.is_out]
+    return [(argument.name if index else "", str(argument.type)) for index, argument in enumerate(taken)]
 
 
 def _has_default(argument: Any, given: Any) -> bool:

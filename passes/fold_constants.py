@@ -55,7 +55,7 @@ class FoldConstants(Pass):
         for node in list(graph.nodes):
             if node in folded and node.op != "get_attr":
                 users = [user for user in node.users if user not in folded]
-                if users and is_tensor(node) and node.target not in _EMPTY:
+                if users and is_tensor(node) and node.target not in _EMPTY and not _is_handed_out(node, users):
                     constant = _evaluate(node, root, known)
                     changes += _copy_per_use(node, users, constant.detach(), root, keep_first=False)
         for node in graph.find_nodes(op="get_attr"):
@@ -170,6 +170,12 @@ def _copy_per_use(node: fx.Node, users: list[fx.Node], tensor: torch.Tensor, roo
             with node.graph.inserting_before(user):
                 made += _hand_out(node, user, tensor, root, keep_first)
     return made
+
+
+def _is_handed_out(node: fx.Node, users: list[fx.Node]) -> bool:
+    """Say whether `node` is the clone of a constant that `_hand_out` returns to the caller."""
+    returned = all(user.op == "output" for user in users)
+    return returned and node.target is _aten.clone.default and node.all_input_nodes[0].op == "get_attr"
 
 
 def _hand_out(node: fx.Node, output: fx.Node, tensor: torch.Tensor, root: nn.Module, keep_first: bool) -> int:

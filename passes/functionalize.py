@@ -96,7 +96,7 @@ def _check_regions(graph: fx.Graph, root: nn.Module) -> None:
             if operand.op != "get_attr" or isinstance(fetch(root, str(operand.target)), nn.Parameter):
                 raise CaptureError(
                     f"{node.target} holds an in-place operator that changes {operand.name!r}, which comes from outside "
-                    f"({source_line(node)}). Use the operator that returns a new tensor, or clone the tensor there first."
+                    f"({source_line(node)}). Use the operator that returns a new tensor, or clone the tensor in there."
                 )
 
 

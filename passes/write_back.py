@@ -23,11 +23,14 @@ def write_back(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> f
     Nodes go to the graph's insertion point. Returns None for a view that has no functional inverse.
     """
     if view.target is operator.getitem:
-        return _item(view, source, new, like)
-    rule = _RULES.get(view.target)  # type: ignore[arg-type]
-    if rule is not None:
-        return rule(view, source, new, like)
-    return new if _same_layout(value(view), value(source)) else None
+        result = _item(view, source, new, like)
+    elif rule := _RULES.get(view.target):  # type: ignore[arg-type]
+        result = rule(view, source, new, like)
+    else:
+        result = new if _same_layout(value(view), value(source)) else None
+    if result is not None and result is not new and "scatter" in str(result.target) and value(result).is_complex():
+        return None  # autograd does not support the scatter operators on complex numbers
+    return result
 
 
 def same_shape(left: torch.Tensor, right: torch.Tensor) -> bool:
@@ -82,12 +85,6 @@ def _diagonal(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx
     return emit(like, _aten.diagonal_scatter.default, source, new, bound["offset"], bound["dim1"], bound["dim2"])
 
 
-def _as_strided(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx.Node:
-    bound = arguments(view)
-    options = (bound["size"], bound["stride"], bound["storage_offset"])
-    return emit(like, _aten.as_strided_scatter.default, source, new, *options)
-
-
 def _reshape(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx.Node:
     if same_shape(value(view), value(source)):
         return new
@@ -130,7 +127,6 @@ _RULES: dict[Callable[..., Any], _Rule] = {
     _aten.slice.Tensor: _slice,
     _aten.select.int: _select,
     _aten.diagonal.default: _diagonal,
-    _aten.as_strided.default: _as_strided,
     _aten.view.default: _reshape,
     _aten._unsafe_view.default: _reshape,
     _aten.reshape.default: _reshape,

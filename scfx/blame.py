@@ -25,7 +25,8 @@ def custom_function(history: Iterable[Any]) -> str:
     if not names:
         return ""
     return (
-        f"Likely cause: the model calls the custom autograd.Function {', '.join(names)}. Capture records the operators of its "
+        f"Likely cause: the model calls the custom autograd.Function {', '.join(names)}. Capture records the "
+        "operators of its "
         "forward and loses its backward. Write it with operators whose own gradient is the one you want, "
         "for example x + (torch.round(x) - x).detach() for rounding with a straight-through gradient."
     )
@@ -41,7 +42,8 @@ def remembered(original: nn.Module, mode: Mode, args: Sequence[Any], kwargs: dic
     if not kept:
         return ""
     return (
-        f"Likely cause: the call stores a tensor on the model, {', '.join(kept)}, so later calls depend on the first one. "
+        f"Likely cause: the call stores a tensor on the model, {', '.join(kept)}, so later calls depend on the first "
+        "one. "
         "Register it as a buffer when the model is built, or compute it in each call."
     )
 
@@ -58,7 +60,7 @@ def first_different_module(
             continue
         if any(all(differs(leaf, value, allowed) for _, value in own) for leaf in leaves):
             return f"The first submodule whose output differs is {path!r}{_source(own[-1][0])}."
-    return "Every submodule gives what it gave before, so the difference arises between them: look at the model's own forward."
+    return "No submodule differs, so the difference arises between them: look at the forward of the model itself."
 
 
 def failing_node(program: Program, mode: Mode, leaves: Sequence[Any]) -> str:
@@ -108,7 +110,9 @@ def _module_outputs(
 
     def record(path: str) -> Any:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
-            seen.append((path, [leaf.detach().clone() for leaf in pytree.tree_leaves(output) if isinstance(leaf, torch.Tensor)]))
+            seen.append(
+                (path, [leaf.detach().clone() for leaf in pytree.tree_leaves(output) if isinstance(leaf, torch.Tensor)])
+            )
 
         return hook
 
@@ -121,7 +125,7 @@ def _module_outputs(
 
 
 def _module_paths(node: fx.Node) -> list[str]:
-    """Return the paths of the modules in which `node` was called, outermost first, without export's count of the calls."""
+    """Return the paths of the modules that called `node`, outermost first, without export's count of the calls."""
     return [str(path).split("@")[0] for path, _ in node.meta.get("nn_module_stack", {}).values() if path]
 
 

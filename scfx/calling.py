@@ -26,7 +26,8 @@ class InputLeaf:
         shape: The size of each dimension, None where any size will do; None as a whole if the leaf is not a tensor.
         dtype: The dtype of a tensor, else None.
         value: What a leaf that is not a tensor was, and has to stay.
-        limits: `(dim, smallest, largest)` of free dimensions on whose size the model branches; largest None is no limit.
+        limits: `(dim, smallest, largest)` of free dimensions on whose size the model branches; largest None is no
+            limit.
     """
 
     name: str
@@ -52,12 +53,14 @@ class InputLeaf:
         was = "absent (None)" if self.value is None else _short(self.value)
         now = "absent (None)" if leaf is None else _short(leaf)
         raise InputError(
-            f"{self.name} was {was} when the model was captured but is {now} now. What is not a tensor is fixed at capture: "
+            f"{self.name} was {was} when the model was captured but is {now} now. What is not a tensor is fixed at "
+            "capture: "
             f"capture the model again with example inputs in which {self.name} is {now}."
         )
 
     def _check_tensor(self, leaf: torch.Tensor) -> None:
-        assert self.shape is not None and self.dtype is not None
+        assert self.shape is not None
+        assert self.dtype is not None
         if leaf.ndim != len(self.shape):
             raise InputError(
                 f"{self.name} has {leaf.ndim} dimensions, shape {tuple(leaf.shape)}; "
@@ -68,28 +71,31 @@ class InputLeaf:
         for dim, (expected, got) in enumerate(zip(self.shape, leaf.shape, strict=True)):
             if expected is not None and expected != got:
                 raise InputError(
-                    f"{self.name} has size {got} in dimension {dim}, shape {tuple(leaf.shape)}; the model was captured with "
+                    f"{self.name} has size {got} in dimension {dim}, shape {tuple(leaf.shape)}; the model was "
+                    "captured with "
                     f"size {expected}, shape {_shape_text(self.shape)}. Capture it again to use it with another size."
                 )
         for dim, smallest, largest in self.limits:
             if leaf.shape[dim] < smallest or (largest is not None and leaf.shape[dim] > largest):
                 bound = f"at least {smallest}" if largest is None else f"between {smallest} and {largest}"
                 raise InputError(
-                    f"{self.name} has size {leaf.shape[dim]} in dimension {dim}, but what was captured holds for sizes of {bound}: "
+                    f"{self.name} has size {leaf.shape[dim]} in dimension {dim}, but what was captured holds for "
+                    f"sizes of {bound}: "
                     f"the model branches on this size. Capture it again with an example of the size you need."
                 )
 
 
 @dataclass
 class CallSpec:
-    """The calling convention of a captured model: the original's signature, and the structure of its inputs and outputs.
+    """The calling convention of a captured model: the original's signature, the structure of inputs and outputs.
 
     Attributes:
         signature: The signature of the original `forward`, without annotations.
         in_spec: The structure of the bound arguments, a dict in the order of the signature.
         inputs: One record per flat leaf, tensors and constants alike, in the order of the graph's placeholders.
         out_specs: The structure of the output in each mode.
-        output_names: The path of each output leaf in each mode, such as `[0]`, `['logits']`, `.logits`; empty for a bare tensor.
+        output_names: The path of each output leaf in each mode, such as `[0]`, `['logits']`, `.logits`; empty for a
+            bare tensor.
     """
 
     signature: inspect.Signature
@@ -137,15 +143,16 @@ class CallSpec:
     def select_outputs(self, name: str | int, mode: Mode) -> list[int]:
         """Return the positions of the output leaves that `name` means in `mode`.
 
-        A name is the path of a leaf or of a part that holds leaves. `logits`, `.logits` and `['logits']` mean the same, and
-        so do `0` and `[0]`. Raises UnknownNameError, with the names there are, if it means nothing.
+        A name is the path of a leaf or of a part that holds leaves. `logits`, `.logits` and `['logits']` mean the
+        same, and so do `0` and `[0]`. Raises UnknownNameError, with the names there are, if it means nothing.
         """
         wanted = _plain_path(str(name))
         names = self.output_names[mode]
         found = [i for i, path in enumerate(names) if (_plain_path(path) + ".").startswith(wanted + ".")]
         if not found:
             raise UnknownNameError(
-                f"the model has no output named {name!r} in {mode} mode; its outputs are: {', '.join(map(repr, names)) or 'none'}."
+                f"the model has no output named {name!r} in {mode} mode; its outputs are: "
+                f"{', '.join(map(repr, names)) or 'none'}."
             )
         return found
 
@@ -173,7 +180,10 @@ class CallSpec:
                         f"{name} was absent (None) when the model was captured but is given now ({', '.join(inside)}). "
                         f"Capture the model again with example inputs that give {name}."
                     )
-                raise InputError(f"{name} was given when the model was captured but is missing now; got {', '.join(now) or 'nothing'}.")
+                raise InputError(
+                    f"{name} was given when the model was captured but is missing now; got "
+                    f"{', '.join(now) or 'nothing'}."
+                )
         for name in now:
             if name not in expected:
                 raise InputError(
@@ -186,8 +196,8 @@ class CallSpec:
 def split_example(example_inputs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return `example_inputs` as positional and keyword arguments.
 
-    A tensor is the only argument, a tuple holds the positional arguments, a mapping the keyword arguments. Anything else
-    raises InputError, lists too: whether a list is one argument or several cannot be told.
+    A tensor is the only argument, a tuple holds the positional arguments, a mapping the keyword arguments. Anything
+    else raises InputError, lists too: whether a list is one argument or several cannot be told.
     """
     if isinstance(example_inputs, torch.Tensor):
         return (example_inputs,), {}
@@ -195,7 +205,9 @@ def split_example(example_inputs: object) -> tuple[tuple[Any, ...], dict[str, An
         return example_inputs, {}
     if isinstance(example_inputs, Mapping):
         if not all(isinstance(key, str) for key in example_inputs):
-            raise InputError("example_inputs is a dict, so it holds keyword arguments, but not all of its keys are strings.")
+            raise InputError(
+                "example_inputs is a dict, so it holds keyword arguments, but not all of its keys are strings."
+            )
         return (), {str(key): value for key, value in example_inputs.items()}
     hint = ""
     if isinstance(example_inputs, (list, tuple)):
@@ -220,7 +232,9 @@ def _bind(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str
     bound.apply_defaults()
     arguments = dict(bound.arguments)
     for parameter in signature.parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:  # these are arguments of their own: **kwargs is not their name
+        if (
+            parameter.kind is inspect.Parameter.VAR_KEYWORD
+        ):  # these are arguments of their own: **kwargs is not their name
             arguments.update(arguments.pop(parameter.name))
     return arguments
 

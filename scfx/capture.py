@@ -30,17 +30,19 @@ def capture(model: nn.Module, example_inputs: object, *, check: bool = True) -> 
     """Capture `model` as graphs that share one set of parameters and that hold for any batch size.
 
     Args:
-        model: The module to capture. It is copied: its parameters, buffers, flags and the random state stay as they are.
+        model: The module to capture. It is copied: its parameters, buffers, flags and the random state stay as they
+            are.
         example_inputs: A tensor, a tuple of positional arguments or a dict of keyword arguments. Dimension 0 of every
             tensor is taken for the batch. An example of one sample is doubled, as export takes a size of 1 to be fixed.
-        check: Compare both graphs with the original, on the example inputs and on one more sample. Without values, on the
-            meta device, there is nothing to compare and so no check.
+        check: Compare both graphs with the original, on the example inputs and on one more sample. Without values, on
+            the meta device, there is nothing to compare and so no check.
 
     Raises:
         ModelError: It is not a module, has no parameters, or holds NaN or infinite weights.
         InputError: The example inputs do not fit the model, or lie on another device.
         CaptureError: The model cannot be traced, or the captured graphs do not compute what it computes.
     """
+    from scfx.passes.mutations import mutated_buffers
     from scfx.passes.normalize import normalize  # here, as passes import from scfx
 
     check_model(model)
@@ -59,12 +61,14 @@ def capture(model: nn.Module, example_inputs: object, *, check: bool = True) -> 
         frozen: list[str] = []
         for mode in MODES:
             exported = _export(original, mode, args, kwargs)
-            call.out_specs[mode] = exported.call_spec.out_spec  # type: ignore[assignment]
+            call.out_specs[mode] = exported.call_spec.out_spec
             call.output_names[mode] = names_of(call.out_specs[mode])
             graphs[mode] = unlift(exported, root, call)
             frozen.extend(line for line in frozen_lines(graphs[mode]) if line not in frozen)
             call.inputs = _freed(call.inputs, graphs[mode], exported, first=mode == MODES[0])
-            normalize(graphs[mode], root)
+        written = set().union(*(mutated_buffers(graph, root) for graph in graphs.values()))
+        for graph in graphs.values():
+            normalize(graph, root, mutable=written)
         drop_regions(root, list(graphs.values()))
         primes = Primes(graphs)
         for mode, graph in graphs.items():
@@ -81,13 +85,15 @@ def _export(original: nn.Module, mode: Mode, args: tuple[Any, ...], kwargs: dict
     _name_extra_keywords(module, kwargs)
     try:
         with quiet():
-            return torch.export.export(module, args, kwargs, dynamic_shapes=_free_batch(module, args, kwargs), strict=False)
+            return torch.export.export(
+                module, args, kwargs, dynamic_shapes=_free_batch(module, args, kwargs), strict=False
+            )
     except Exception as error:
         raise explain_failure(error, original, mode, args, kwargs) from error
 
 
 def _free_batch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return export's description of which sizes are free: dimension 0 of every tensor, unless the model says otherwise."""
+    """Return export's description of which sizes are free: dimension 0 of every tensor, if the model agrees."""
     arguments = inspect.signature(module.forward).bind(*args, **kwargs).arguments
     free: dict[str, Any] = pytree.tree_map(
         lambda leaf: {0: Dim.AUTO} if isinstance(leaf, torch.Tensor) and leaf.ndim else None, dict(arguments)
@@ -96,7 +102,7 @@ def _free_batch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 def _name_extra_keywords(module: nn.Module, kwargs: dict[str, Any]) -> None:
-    """Give `module` a forward that names the keywords which its own takes as `**kwargs`: export confuses those otherwise."""
+    """Give `module` a forward that names the keywords which its own takes as `**kwargs`: export confuses those."""
     forward = module.forward
     parameters = inspect.signature(forward).parameters
     named = [parameter for parameter in parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
@@ -116,12 +122,15 @@ def _unaliased(tree: Any) -> Any:
     return pytree.tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf, tree)
 
 
-def _fitting_example(original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the example, doubled if it is one sample and the model takes two. Raises InputError if the model takes neither."""
+def _fitting_example(
+    original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the example, doubled if it is one sample and the model takes two; raise InputError if it takes neither."""
     tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.ndim]
     if tensors and all(leaf.shape[0] == 1 for leaf in tensors):
         double = pytree.tree_map(
-            lambda leaf: torch.cat([leaf, leaf]) if isinstance(leaf, torch.Tensor) and leaf.ndim else leaf, (args, kwargs)
+            lambda leaf: torch.cat([leaf, leaf]) if isinstance(leaf, torch.Tensor) and leaf.ndim else leaf,
+            (args, kwargs),
         )
         if _failure(original, *double) is None:
             return double  # type: ignore[no-any-return]
@@ -132,7 +141,7 @@ def _fitting_example(original: nn.Module, args: tuple[Any, ...], kwargs: dict[st
 
 
 def _failure(original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exception | None:
-    """Return what goes wrong when a twin of `original` is called in both modes, and let its outputs be known to pytree."""
+    """Return what goes wrong when a twin of `original` is called in both modes; make its outputs known to pytree."""
     module = twin(original)
     try:
         with torch.no_grad():
@@ -143,7 +152,9 @@ def _failure(original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any])
     return None
 
 
-def _freed(inputs: tuple[InputLeaf, ...], graph: fx.Graph, exported: ExportedProgram, first: bool) -> tuple[InputLeaf, ...]:
+def _freed(
+    inputs: tuple[InputLeaf, ...], graph: fx.Graph, exported: ExportedProgram, first: bool
+) -> tuple[InputLeaf, ...]:
     """Return `inputs` with the sizes that are free in `graph`, and free already unless this is the `first` graph."""
     freed = []
     for leaf, node in zip(inputs, (node for node in graph.nodes if node.op == "placeholder"), strict=True):
@@ -155,7 +166,7 @@ def _freed(inputs: tuple[InputLeaf, ...], graph: fx.Graph, exported: ExportedPro
         limits = list(leaf.limits)
         for dim, (known, size) in enumerate(zip(leaf.shape, value.shape, strict=True)):
             free = is_free(size) and (first or known is None)
-            shape.append(None if free else known if known is not None else int(size.node.hint))
+            shape.append(None if free else known if known is not None else int(size))
             limits.extend(limit for limit in (_limit(dim, size, exported) if free else ()) if limit not in limits)
         freed.append(dataclasses.replace(leaf, shape=tuple(shape), limits=tuple(limits)))
     return tuple(freed)
@@ -163,7 +174,7 @@ def _freed(inputs: tuple[InputLeaf, ...], graph: fx.Graph, exported: ExportedPro
 
 def _limit(dim: int, size: int | torch.SymInt, exported: ExportedProgram) -> tuple[tuple[int, int, int | None], ...]:
     """Return the sizes for which the export holds. At least 2 is what export assumes of any size and says nothing."""
-    bounds = exported.range_constraints.get(symbol_of(size))  # type: ignore[call-overload]
+    bounds = exported.range_constraints.get(symbol_of(size))
     if bounds is None:
         return ()
     smallest = int(bounds.lower) if bounds.lower.is_Integer else 0

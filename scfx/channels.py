@@ -75,11 +75,13 @@ class ChannelGraph:
 
     def __init__(self, program: Program, keep: Collection[str] = (), outputs: Mapping[Mode, Set[int]] | None = None) -> None:
         self._program = program
+        self._keep = tuple(keep)
+        self._outputs = outputs
         self._inference: Inference = infer(program, outputs)
         self._parameters = {name for name, _ in program.root.named_parameters(remove_duplicate=False)}
         self._buffers = {name for name, _ in program.root.named_buffers(remove_duplicate=False)}
         for name in keep:
-            for index, dim in enumerate(self._inference.state.get(name, ())):
+            for index, dim in enumerate(self.dims(name)):
                 pin(dim, Pin(f"kept: {name} dim {index}"))
 
     @cached_property
@@ -108,6 +110,10 @@ class ChannelGraph:
         """
         if name not in self._parameters | self._buffers:
             raise UnknownNameError(unknown_name(name, sorted(self._parameters | self._buffers), "parameter or buffer"))
+        if name not in self._inference.state:  # tied tensors are known by the first of their names
+            tensors = {**dict(self._program.root.named_parameters()), **dict(self._program.root.named_buffers())}
+            own = self._program.root.state_dict(keep_vars=True).get(name)
+            name = next((other for other, tensor in tensors.items() if tensor is own), name)
         return self._inference.state.get(name, ())
 
     def explain(self, name: str, dim: int) -> str:

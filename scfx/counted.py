@@ -7,6 +7,7 @@ original count. A variance also loses the removed channels' own distance from th
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import torch
 from torch import Tensor
@@ -19,33 +20,31 @@ def group_norm(
 ) -> Tensor:
     """Group norm of (batch, channels, *space) whose statistics count `count` channels in each group."""
     grouped = input.reshape(input.shape[0], num_groups, input.shape[1] // num_groups, -1)
-    normalized = _normalize(grouped, [2, 3], count * grouped.shape[3], grouped.shape[2] * grouped.shape[3], eps).reshape(input.shape)
-    shape = [1, -1] + [1] * (input.dim() - 2)
+    space = grouped.shape[3]
+    result = _normalize(grouped, [2, 3], count * space, grouped.shape[2] * space, eps)
     if weight is not None:
-        normalized = normalized * weight.reshape(shape)
-    return normalized if bias is None else normalized + bias.reshape(shape)
+        result = result * weight.reshape(num_groups, -1, 1)
+    if bias is not None:
+        result = result + bias.reshape(num_groups, -1, 1)
+    return result.reshape(input.shape)
 
 
 def layer_norm(
     input: Tensor, normalized_shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, cudnn_enable: bool, count: int
 ) -> Tensor:
     """Layer norm over the last dims, whose statistics count `count` elements."""
-    dims = list(range(-len(normalized_shape), 0))
-    kept = 1
-    for size in normalized_shape:
-        kept = kept * size
-    normalized = _normalize(input, dims, count, kept, eps)
+    result = _normalize(input, list(range(-len(normalized_shape), 0)), count, prod(normalized_shape), eps)
     if weight is not None:
-        normalized = normalized * weight
-    return normalized if bias is None else normalized + bias
+        result = result * weight
+    return result if bias is None else result + bias
 
 
 def mean(
-    self: Tensor, dim: list[int] | None = None, keepdim: bool = False, *, count: int, dtype: torch.dtype | None = None
+    self: Tensor, dim: list[int] | None = None, keepdim: bool = False, *, kept: int, count: int, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Mean over some dims (None: all) that divides by `count`."""
-    total = self.sum(dtype=dtype) if dim is None else self.sum(dim, keepdim, dtype=dtype)
-    return total / count
+    """Mean over some dims (None: all) that divides by `count` where only `kept` are left; other dims may be of any size."""
+    average = self.mean(dtype=dtype) if dim is None else self.mean(dim, keepdim, dtype=dtype)
+    return average * (kept / count)
 
 
 def _normalize(input: Tensor, dims: list[int], count: int, kept: int, eps: float) -> Tensor:
@@ -67,7 +66,8 @@ _OPERATORS = (
         layer_norm,
     ),
     (
-        "mean(Tensor self, int[]? dim=None, bool keepdim=False, *, SymInt count, ScalarType? dtype=None) -> Tensor",
+        "mean(Tensor self, int[]? dim=None, bool keepdim=False, *, SymInt kept, SymInt count,"
+        " ScalarType? dtype=None) -> Tensor",
         mean,
     ),
 )

@@ -10,15 +10,18 @@ import torch
 from torch import fx
 
 from scfx.channels import ChannelGraph
-from scfx.dims import Var, variables
+from scfx.dims import Dim, Var, variables
 from scfx.facts import Fact, Mask, Zeros, known, unknown
 from scfx.masks import narrow, over
-from scfx.program import MODES
+from scfx.program import MODES, Mode
 from scfx.quantizer import Quantizer
-from scfx.zeros import forward_zeros, operand_facts, removable
+from scfx.zeros import GraphZeros, forward_zeros, operand_facts, removable
 
 #: Entries of parameters, by state-dict name: one mask for the one dimension of each.
 Entries = dict[str, Mask]
+
+#: For some axes, the marked channels.
+Channels = dict[Var, Mask]
 
 
 @dataclass(frozen=True)
@@ -26,45 +29,82 @@ class Dead:
     """What can go, and what is in the way.
 
     Attributes:
-        removable: For each axis, the channels that can be removed without changing what is computed.
-        blocked: For each axis, the channels that could be if it weren't for the `blockers`.
+        removable: For each axis, the channels that can be removed without changing what is computed, now or after any
+            further training. At least one channel of each axis is left.
+        blocked: For each axis, the zero-bit channels that could be removed if it weren't for the `blockers`.
         blockers: The entries of biases, norm scales and shifts that are not yet zero, by parameter.
     """
 
-    removable: dict[Var, Mask]
-    blocked: dict[Var, Mask]
+    removable: Channels
+    blocked: Channels
     blockers: Entries
 
 
 class ZeroFacts:
-    """What is zero in the tensors of a program, read once.
+    """What is zero in the tensors of a program, each read once.
 
     The weight behind a quantizer is zero where its quantizer has no bits left, and nowhere else: other zeros may yet become
-    something else in training. Buffers that the model writes to are never taken for zero, running statistics aside.
+    something else in training. For the same reason entries of a trained parameter count only on channels that are to go
+    (`within`). Buffers that the model writes to by itself are never taken for zero.
     """
 
     def __init__(self, graph: ChannelGraph) -> None:
         self._graph = graph
         self._root = graph._program.root
-        self._assumed: Mapping[str, Mask] = {}
-        self._cache: dict[str, Zeros] = {}
+        self._tensors: dict[str, Zeros] = {}
+        self._quantizers: dict[str, tuple[Mask, int]] = {}
         modules = (n for mode in MODES for n in graph._program.graphs[mode].nodes if n.op == "call_module")
         self.quantized = {str(node.args[0].target): str(node.target) for node in modules if isinstance(node.args[0], fx.Node)}
 
-    def assuming(self, entries: Entries) -> ZeroFacts:
-        """The same facts, as if these entries were zero."""
-        other = ZeroFacts.__new__(ZeroFacts)
-        other.__dict__.update(self.__dict__)
-        other._assumed = entries
-        return other
+    def removable(self, within: Channels, assumed: Entries | None = None) -> Channels:
+        """The channels that could go, if those `within` went and the `assumed` entries were zero."""
+        state = _State(self, {axis: ~mask for axis, mask in within.items()}, assumed or {})
+        graph = self._graph
+        return removable(graph._program, graph._inference, graph._prunable, state, self.quantizer)
 
-    def state(self, name: str) -> Zeros:
-        """What is zero in a parameter or buffer."""
-        if name not in self._cache:
+    def forward(self, mode: Mode) -> GraphZeros:
+        """What is zero in every value of one graph, as things are."""
+        return forward_zeros(self._graph._program, self._graph._inference, mode, self.tensor, self.quantizer)
+
+    def tensor(self, name: str) -> Zeros:
+        """What is zero in a parameter or buffer as it is."""
+        if name not in self._tensors:
             tensor = fetch(self._root, name)
             skipped = name in self.quantized or name in self._graph._inference.mutated
-            self._cache[name] = Zeros.unknown(tuple(tensor.shape)) if skipped else tensor_zeros(tensor)
-        zeros = self._cache[name]
+            self._tensors[name] = Zeros.unknown(tuple(tensor.shape)) if skipped else tensor_zeros(tensor)
+        return self._tensors[name]
+
+    def silent(self, path: str) -> tuple[Mask, int]:
+        """The silent channels of a quantizer, and the dim of its weight that they lie along."""
+        if path not in self._quantizers:
+            quantizer = self._root.get_submodule(path)
+            assert isinstance(quantizer, Quantizer)
+            self._quantizers[path] = (quantizer.silent().cpu().numpy(), quantizer.dim)
+        return self._quantizers[path]
+
+    def quantizer(self, path: str, weight: Zeros) -> Zeros:
+        """What is zero in what a quantizer makes: its silent channels."""
+        silent, dim = self.silent(path)
+        size = weight.dims[dim].size
+        if len(silent) == size:
+            return weight.replaced(dim, known(silent))
+        table = silent.reshape(-1, size)  # (groups, outputs) of a grouped transposed convolution
+        groups = Fact((len(table), weight.dims[0].size // len(table)), (table.all(axis=1), None))
+        return weight.replaced(dim, known(table.all(axis=0))).replaced(0, groups)
+
+
+class _State:
+    """The zeros of parameters and buffers under an assumption: see `ZeroFacts.removable`."""
+
+    def __init__(self, facts: ZeroFacts, kept: Channels, assumed: Entries) -> None:
+        self._facts, self._kept, self._assumed = facts, kept, assumed
+
+    def __call__(self, name: str) -> Zeros:
+        zeros = self._facts.tensor(name)
+        graph = self._facts._graph
+        if name in graph._parameters and fetch(self._facts._root, name).requires_grad:
+            dims = graph._inference.state[name]
+            zeros = Zeros.of(self._on_channels_that_go(fact, dim) for fact, dim in zip(zeros.dims, dims, strict=True))
         assumed = self._assumed.get(name)
         if assumed is None:
             return zeros
@@ -72,17 +112,9 @@ class ZeroFacts:
         found = zeros.dims[at].flat()
         return zeros.replaced(at, known(assumed if found is None else assumed | found))
 
-    def quantizer(self, path: str, weight: Zeros) -> Zeros:
-        """What is zero in what a quantizer makes: its silent channels."""
-        quantizer = self._root.get_submodule(path)
-        assert isinstance(quantizer, Quantizer)
-        silent = quantizer.silent().cpu().numpy()
-        size = weight.dims[quantizer.dim].size
-        if len(silent) == size:
-            return weight.replaced(quantizer.dim, known(silent))
-        table = silent.reshape(-1, size)
-        groups = Fact((len(table), weight.dims[0].size // len(table)), (table.all(axis=1), None))
-        return weight.replaced(quantizer.dim, known(table.all(axis=0))).replaced(0, groups)
+    def _on_channels_that_go(self, fact: Fact, dim: Dim) -> Fact:
+        mask = fact.flat()
+        return unknown(fact.size) if mask is None else known(mask & ~over(dim, self._kept))
 
 
 def fetch(root: torch.nn.Module, name: str) -> torch.Tensor:
@@ -109,33 +141,70 @@ def tensor_zeros(tensor: torch.Tensor) -> Zeros:
     return Zeros.of(facts)
 
 
-def find_dead(graph: ChannelGraph) -> Dead:
-    """Looks for the channels that can be removed now, and for the blockers of those that are zero-bit but for them."""
+def find_dead(graph: ChannelGraph, earlier: Channels | None = None) -> Dead:
+    """Looks for the channels that can be removed now, and for the blockers of those that are zero-bit but for them.
+
+    Args:
+        graph: The channel graph of a program, whose tensors are read as they are.
+        earlier: The channels that were found to be removable before: see `spared`.
+    """
     facts = ZeroFacts(graph)
-
-    def run(entries: Entries) -> dict[Var, Mask]:
-        assumed = facts.assuming(entries)
-        return removable(graph._program, graph._inference, graph._prunable, assumed.state, assumed.quantizer)
-
-    now = run({})
+    now = _largest(facts, {axis: np.ones(axis.size, bool) for axis in graph._prunable}, earlier or {})
     candidates = _zero_bit(graph, facts)
-    vectors = _vectors(graph, facts)
-    while any((mask & ~now[axis]).any() for axis, mask in candidates.items()):
-        would_be = run(_entries(graph, vectors, candidates))
-        narrower = {axis: mask & would_be[axis] for axis, mask in candidates.items()}
-        if all((narrower[axis] == mask).all() for axis, mask in candidates.items()):
-            break
-        candidates = narrower
-    blocked = {axis: left for axis, mask in candidates.items() if (left := mask & ~now[axis]).any()}
-    if not blocked:
+    if not any((mask & ~now[axis]).any() for axis, mask in candidates.items()):
         return Dead(now, {}, {})
+    vectors = _vectors(graph, facts)
+    would_go = spared(_union(now, candidates), now)
+    while True:
+        found = facts.removable(would_go, _entries(graph, vectors, would_go))
+        narrower = spared({axis: mask & found[axis] for axis, mask in would_go.items()}, now)
+        if all((narrower[axis] == mask).all() for axis, mask in would_go.items()):
+            break
+        would_go = narrower
+    blocked = {axis: left for axis, mask in would_go.items() if (left := mask & ~now[axis]).any()}
     # A scale matters only where what it scales isn't zero already: shifts alone are tried first.
     shifts = {name: dim for name, dim in vectors.items() if name not in _scales(graph)}
-    freed = run(_entries(graph, shifts, candidates))
-    entries = _entries(graph, shifts, {axis: mask & freed[axis] for axis, mask in blocked.items()})
+    freed = facts.removable(would_go, _entries(graph, shifts, would_go))
+    entries = _entries(graph, shifts, blocked)
     for name, mask in _entries(graph, vectors, {axis: mask & ~freed[axis] for axis, mask in blocked.items()}).items():
         entries[name] = entries.get(name, mask) | mask
-    return Dead(now, blocked, entries)
+    return Dead(now, blocked, {name: left for name, mask in entries.items() if (left := mask & _alive(facts, name)).any()})
+
+
+def _largest(facts: ZeroFacts, channels: Channels, earlier: Channels) -> Channels:
+    """The largest set of channels that can go together, each of them without a trace."""
+    while True:
+        found = facts.removable(channels)
+        narrower = spared({axis: mask & found[axis] for axis, mask in channels.items()}, earlier)
+        if all((narrower[axis] == mask).all() for axis, mask in channels.items()):
+            return channels
+        channels = narrower
+
+
+def spared(channels: Channels, earlier: Channels) -> Channels:
+    """The channels, less one of each axis that would be left without any: one that wasn't to go `earlier`, or the first.
+
+    Which one stays must not depend on how often channels are removed, or training would.
+    """
+    result: Channels = {}
+    for axis, mask in channels.items():
+        if mask.all():
+            mask = mask.copy()
+            before = earlier.get(axis)
+            mask[0 if before is None or before.all() else int(np.argmin(before))] = False
+        result[axis] = mask
+    return result
+
+
+def _union(a: Channels, b: Channels) -> Channels:
+    return {axis: a[axis] | b[axis] if axis in b else a[axis] for axis in a}
+
+
+def _alive(facts: ZeroFacts, name: str) -> Mask:
+    """The entries of a vector that are not zero."""
+    fact = next(fact for fact in facts.tensor(name).dims if fact.size != 1)
+    mask = fact.flat()
+    return np.ones(fact.size, bool) if mask is None else ~mask
 
 
 def _zero_bit(graph: ChannelGraph, facts: ZeroFacts) -> dict[Var, Mask]:
@@ -143,10 +212,8 @@ def _zero_bit(graph: ChannelGraph, facts: ZeroFacts) -> dict[Var, Mask]:
     result: dict[Var, Mask] = {}
     for path in facts.quantized.values():
         (dim,) = graph._inference.state[f"{path}.bits"]
-        quantizer = graph._program.root.get_submodule(path)
-        assert isinstance(quantizer, Quantizer)
         masks = {axis: np.ones(axis.size, bool) for axis in variables(dim) if axis in graph._prunable}
-        narrow(dim, quantizer.silent().cpu().numpy(), masks)
+        narrow(dim, facts.silent(path)[0], masks)
         for axis, mask in masks.items():
             result[axis] = result[axis] | mask if axis in result else mask
     return result
@@ -164,14 +231,14 @@ def _vectors(graph: ChannelGraph, facts: ZeroFacts) -> dict[str, int]:
     return result
 
 
-def _entries(graph: ChannelGraph, vectors: Mapping[str, int], channels: Mapping[Var, Mask]) -> Entries:
+def _entries(graph: ChannelGraph, vectors: Mapping[str, int], channels: Channels) -> Entries:
     """The entries of each vector that belong to some of the channels."""
     kept = {axis: ~mask for axis, mask in channels.items()}
     masks = ((name, ~over(graph._inference.state[name][dim], kept)) for name, dim in vectors.items() if _touches(graph, name, dim, kept))
     return {name: mask for name, mask in masks if mask.any()}
 
 
-def vector_entries(graph: ChannelGraph, channels: Mapping[Var, Mask]) -> Entries:
+def vector_entries(graph: ChannelGraph, channels: Channels) -> Entries:
     """The entries of biases, norm scales and shifts that belong to some of the channels."""
     return _entries(graph, _vectors(graph, ZeroFacts(graph)), channels)
 
@@ -194,8 +261,7 @@ def _scales(graph: ChannelGraph) -> set[str]:
 
 def settled_means(graph: ChannelGraph) -> Entries:
     """Entries of running means whose input is identically zero in training, so that the true mean is known: zero."""
-    facts = ZeroFacts(graph)
-    values = forward_zeros(graph._program, graph._inference, "train", facts.state, facts.quantizer)
+    values = ZeroFacts(graph).forward("train")
     result: Entries = {}
     for step in graph._inference.steps["train"]:
         node = step.call.arguments.get("running_mean")

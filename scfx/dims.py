@@ -64,6 +64,7 @@ class Concat:
 
 Dim = Var | Product | Concat
 ONE = Product(())
+NOTHING = Concat(())
 
 
 def resolve(dim: Dim) -> Dim:
@@ -79,10 +80,12 @@ def resolve(dim: Dim) -> Dim:
 
 
 def product(*parts: Dim) -> Dim:
-    """Row-major product in canonical form: `(a + b) * r` becomes `a * r + b * r`."""
+    """Row-major product in canonical form: `(a + b) * r` becomes `a * r + b * r`, and anything times nothing is nothing."""
     flat: list[Dim] = []
     for part in parts:
         part = resolve(part)
+        if part.size == 0:
+            return NOTHING
         flat.extend(part.parts if isinstance(part, Product) else (part,))
     if len(flat) == 1:
         return flat[0]
@@ -98,7 +101,7 @@ def concat(*parts: Dim) -> Dim:
         part = resolve(part)
         if part.size:
             flat.extend(part.parts if isinstance(part, Concat) else (part,))
-    return flat[0] if len(flat) == 1 else Concat(tuple(flat))
+    return flat[0] if len(flat) == 1 else Concat(tuple(flat)) if flat else NOTHING
 
 
 def variables(dim: Dim) -> Iterator[Var]:

@@ -1,7 +1,8 @@
 """The exceptions that scfx raises on purpose.
 
-Every message says what was wrong, where in the user's model (node, module path, source line where known) and what to do.
-Each class also derives from the built-in exception that a caller would expect, so that `except ValueError` keeps working.
+Every message says what was wrong, where in the user's model (node, module path, source line where known) and what to
+do. Each class also derives from the built-in exception that a caller would expect, so that `except ValueError` keeps
+working.
 """
 
 from __future__ import annotations

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 
+#: No mask is ever made over a dimension larger than this: it is a symbolic one, or has one for a factor.
+LARGE = 2**26
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -39,7 +42,7 @@ class Fact:
             return None
         if len(self.masks) == 1:
             return self.masks[0]
-        if self.size > 2**26:
+        if self.size > LARGE:
             return None
         filled = [np.zeros(n, bool) if mask is None else mask for n, mask in zip(self.sizes, self.masks, strict=True)]
         return reduce(lambda a, b: (a[:, None] | b[None, :]).reshape(-1), filled)
@@ -55,6 +58,11 @@ def known(mask: Mask) -> Fact:
     return Fact((len(mask),), (mask if mask.any() else None,))
 
 
+def everything(size: int) -> Fact:
+    """All of a dimension is zero; of a symbolic one that can't be said."""
+    return Fact((size,), (np.ones(size, bool) if size <= LARGE else None,))
+
+
 @dataclass(frozen=True)
 class Zeros:
     """What is known to be zero in one tensor: a fact for each dimension, and whether it is zero altogether."""
@@ -67,6 +75,11 @@ class Zeros:
         dims = tuple(dims)
         return Zeros(dims, whole or any(dim.covers for dim in dims))
 
+    @property
+    def anywhere(self) -> bool:
+        """Whether any element is known to be zero."""
+        return self.whole or any(mask is not None for dim in self.dims for mask in dim.masks)
+
     @staticmethod
     def unknown(shape: Sequence[int]) -> Zeros:
         return Zeros(tuple(unknown(size) for size in shape))
@@ -74,8 +87,12 @@ class Zeros:
     def along(self, dim: int) -> Mask | None:
         """Flat mask of one dimension; all of it where the tensor is zero altogether."""
         if self.whole:
-            return None if self.dims[dim].size > 2**26 else np.ones(self.dims[dim].size, bool)
+            return everything(self.dims[dim].size).flat()
         return self.dims[dim].flat()
+
+    def fact(self, dim: int) -> Fact:
+        """What is known along one dimension; all of it where the tensor is zero altogether."""
+        return everything(self.dims[dim].size) if self.whole else self.dims[dim]
 
     def replaced(self, dim: int, fact: Fact) -> Zeros:
         return Zeros.of((*self.dims[:dim], fact, *self.dims[dim:][1:]), self.whole)

@@ -28,7 +28,7 @@ def named_leaves(tree: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def register_dataclasses(tree: object) -> None:
-    """Make every dataclass inside `tree` a pytree node, where its class is not one yet, so that its fields are leaves."""
+    """Make the class of every dataclass inside `tree` a pytree node, so that its fields are leaves."""
     _register_dataclass(type(tree))
     node = pytree.SUPPORTED_NODES.get(_node_type(tree))
     if node is not None:
@@ -65,8 +65,8 @@ def _children(spec: pytree.TreeSpec) -> list[pytree.TreeSpec]:
 
 
 def _register_dataclass(kind: Any) -> None:
-    if dataclasses.is_dataclass(kind) and kind not in pytree.SUPPORTED_NODES:
-        torch.export.register_dataclass(kind, serialized_type_name=f"{kind.__module__}.{kind.__qualname__}")  # type: ignore[arg-type]
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind not in pytree.SUPPORTED_NODES:
+        torch.export.register_dataclass(kind, serialized_type_name=f"{kind.__module__}.{kind.__qualname__}")
 
 
 def _node_type(tree: object) -> Any:

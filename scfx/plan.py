@@ -42,7 +42,7 @@ class PrunePlan:
 
 
 def make_plan(graph: ChannelGraph, removed: AxisMasks) -> PrunePlan:
-    """The plan that removes the marked channels of each axis. An axis never loses its last channel: see `spared`."""
+    """The plan that removes the marked channels of each axis."""
     kept_masks: dict[Var, Mask] = {axis: ~mask for axis, mask in removed.items() if mask.any()}
     if not kept_masks:
         return PrunePlan({}, {mode: {} for mode in MODES}, {mode: {} for mode in MODES}, ())
@@ -80,17 +80,3 @@ def _shape(value: Value, kept: Kept) -> tuple[int, ...] | list[tuple[int, ...]] 
         return [tuple(kept_size(dim, kept) for dim in dims) for dims in value]  # type: ignore[union-attr]
     return tuple(kept_size(dim, kept) for dim in value)  # type: ignore[arg-type]
 
-
-def spared(removable: AxisMasks, before: AxisMasks) -> dict[Var, Mask]:
-    """Of the removable channels, those to remove: where none would be left, one stays that wasn't to go before, or the first.
-
-    Which one stays must not depend on how often channels are removed, or training would.
-    """
-    result: dict[Var, Mask] = {}
-    for axis, mask in removable.items():
-        if mask.all():
-            mask = mask.copy()
-            earlier = before.get(axis)
-            mask[0 if earlier is None or earlier.all() else int(np.argmin(earlier))] = False
-        result[axis] = mask
-    return result

@@ -40,8 +40,8 @@ class Program:
             leaves of the inputs (`call.flatten`), and the output node holds one tuple: the flat leaves of the outputs.
         call: How arguments become flat leaves, and flat leaves the output.
 
-    Every node carries `meta["shape"]`, `meta["dtype"]` and, where it is an integer, `meta["value"]`; each symbolic size is
-    replaced by a prime of its own (see `is_symbolic`), the same in both modes.
+    Every node carries `meta["shape"]`, `meta["dtype"]` and, where it is an integer, `meta["value"]`; each symbolic
+    size is replaced by a prime of its own (see `is_symbolic`), the same in both modes.
     """
 
     root: nn.Module
@@ -50,10 +50,11 @@ class Program:
 
 
 def graph_module(program: Program, mode: Mode) -> fx.GraphModule:
-    """Return a GraphModule that runs one graph of `program` on flat input leaves and returns the tuple of flat output leaves.
+    """Return a GraphModule from flat input leaves to the tuple of flat output leaves of one graph of `program`.
 
     It shares the graph, and the very dicts in which `program.root` stores parameters, buffers and submodules: what is
-    moved, cast, loaded or replaced at the top of one is at once so in the other. After editing the graph call `recompile()`.
+    moved, cast, loaded or replaced at the top of one is at once so in the other. After editing the graph call
+    `recompile()`.
     """
     module = fx.GraphModule(nn.Module(), fx.Graph(), class_name="Captured")
     for attribute in _STATE:

@@ -10,11 +10,9 @@ import torch
 from torch import nn
 
 from scfx.dead import Dead, fetch, find_dead
-from scfx.dims import Var
-from scfx.facts import Mask
 from scfx.optimizers import Kept, check_optimizer, slice_buffer_, slice_optimizer, slice_parameter_
 from scfx.passes.prune import Prune
-from scfx.plan import PrunePlan, make_plan, spared
+from scfx.plan import PrunePlan, make_plan
 from scfx.program import MODES
 
 if TYPE_CHECKING:
@@ -55,19 +53,18 @@ class PruneReport:
         return "\n".join(lines)
 
 
-def prune(module: CompressedModule, optimizer: torch.optim.Optimizer | None, before: Mapping[Var, Mask] | None = None) -> PruneReport:
+def prune(module: CompressedModule, optimizer: torch.optim.Optimizer | None) -> PruneReport:
     """Removes every channel of a compressed module that contributes nothing.
 
     Args:
         module: It changes in place; its parameters stay the same objects.
         optimizer: Its state is sliced with the parameters.
-        before: Channels that were to go earlier: see `scfx.plan.spared`.
     """
     if optimizer is not None:
         check_optimizer(optimizer, dict(module.named_parameters()))
     graph = module.channels
-    dead = find_dead(graph)
-    plan = make_plan(graph, spared(dead.removable, before if before is not None else module._training.latched))
+    dead = find_dead(graph, module._training.latched)
+    plan = make_plan(graph, dead.removable)
     report = _report(module, dead, plan)
     if plan:
         apply(module, plan, optimizer)
@@ -93,8 +90,7 @@ def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Opti
         Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
         module._graph_modules[mode].recompile()
     module._channels = None
-    module._training.forget()
-    module._size = module._size.for_graph(module.channels)
+    module._training.look(module)
 
 
 def _report(module: CompressedModule, dead: Dead, plan: PrunePlan) -> PruneReport:

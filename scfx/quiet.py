@@ -1,4 +1,4 @@
-"""Silence for torch.export, which writes whole graphs to the terminal when it fails: the error raised says it better."""
+"""Silence for torch.export, which writes whole graphs to the terminal when it fails: the error says it better."""
 
 from __future__ import annotations
 

@@ -35,33 +35,36 @@ class Run:
     history: tuple[Any, ...]
 
 
-def run(call: Callable[[], Any], parameters: nn.Module, buffers: nn.Module) -> Run:
-    """Run `call` from a fixed random state and gather what came of it. No `.grad` is touched."""
-    with same_random_state(parameters, SEED):
+def run(call: Callable[[], Any], owner: nn.Module, gradients: bool) -> Run:
+    """Run `call` from a fixed random state and gather what came of it.
+
+    Parameters and buffers are those of `owner`; no `.grad` is touched. Without `gradients` there is no autograd at all.
+    """
+    with same_random_state(owner, SEED), torch.set_grad_enabled(gradients):
         leaves = pytree.tree_leaves(call())
-    trained = {name: p for name, p in parameters.named_parameters() if p.requires_grad}
+    trained = {name: p for name, p in owner.named_parameters() if p.requires_grad}
     roots = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.requires_grad]
-    gradients: Sequence[torch.Tensor | None] = [None] * len(trained)
+    found: Sequence[torch.Tensor | None] = [None] * len(trained)
     history = tuple(leaf.grad_fn for leaf in roots)
     if roots and trained:
         weights = [_weights(leaf, index) for index, leaf in enumerate(roots)]
-        gradients = torch.autograd.grad(roots, list(trained.values()), weights, allow_unused=True)
+        found = torch.autograd.grad(roots, list(trained.values()), weights, allow_unused=True)
     return Run(
         tuple(leaf.detach() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves),
-        dict(zip(trained, gradients, strict=True)),
-        {name: buffer.detach().clone() for name, buffer in buffers.named_buffers()},
+        dict(zip(trained, found, strict=True)),
+        {name: buffer.detach().clone() for name, buffer in owner.named_buffers()},
         history,
     )
 
 
 def tolerance(tensors: Iterable[object]) -> float:
-    """Return how far apart values may be, relative to the largest, when computed with all the dtypes among `tensors`."""
+    """Return how far apart values may be, relative to the largest, when computed with the dtypes among `tensors`."""
     dtypes = {t.dtype for t in tensors if isinstance(t, torch.Tensor) and (t.is_floating_point() or t.is_complex())}
     return max((TOLERANCES.get(dtype, LOOSE) for dtype in dtypes), default=0.0)
 
 
 def differs(expected: object, got: object, relative: float, floor: float = 0.0) -> bool:
-    """Say whether two leaves differ by more than `relative` times the largest expected value, or times `floor` if larger."""
+    """Say whether two leaves differ by more than `relative` times the largest expected value, or `floor` if larger."""
     if not isinstance(expected, torch.Tensor) or not isinstance(got, torch.Tensor):
         return not (expected is got or (type(expected) is type(got) and bool(expected == got)))
     if expected.shape != got.shape or expected.dtype != got.dtype:

@@ -1,4 +1,4 @@
-"""Is this a model that can be worked with, and do the example inputs belong to it? Checked before anything else is done."""
+"""Is this a model to work with, and do the example inputs belong to it? Checked before anything else is done."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from scfx.errors import InputError, ModelError
 
 
 def check_model(model: object) -> None:
-    """Raise ModelError unless `model` is a module with finite parameters and with names that a graph module can carry."""
+    """Raise ModelError unless `model` is a module with finite parameters and names that a graph module can carry."""
     if not isinstance(model, nn.Module):
         hint = "; create an instance of it first" if isinstance(model, type) and issubclass(model, nn.Module) else ""
         raise ModelError(f"the model has to be a torch.nn.Module, not {_kind(model)}{hint}.")
     if isinstance(model, torch.jit.ScriptModule):
-        raise ModelError("the model is a TorchScript module, whose Python source is gone. Give the module it was made from.")
+        raise ModelError(
+            "the model is a TorchScript module, whose Python source is gone. Give the module it was made from."
+        )
     names = [name for name, _ in model.named_parameters()]
     if not names:
         raise ModelError(f"{_kind(model)} has no parameters, so there is nothing to compress.")
@@ -38,7 +40,7 @@ def check_model(model: object) -> None:
 
 
 def check_inputs(model: nn.Module, inputs: Sequence[InputLeaf], leaves: Sequence[Any]) -> None:
-    """Raise InputError unless the flat example inputs hold a tensor, no empty one, all where the model's parameters are."""
+    """Raise InputError unless the flat inputs hold a tensor, no empty one, and all are where the parameters are."""
     if not any(isinstance(leaf, torch.Tensor) for leaf in leaves):
         raise InputError("example_inputs holds no tensor.")
     homes = {parameter.device for parameter in model.parameters()}
@@ -48,7 +50,9 @@ def check_inputs(model: nn.Module, inputs: Sequence[InputLeaf], leaves: Sequence
                 raise InputError(f"{record.name} is a numpy array. Give a tensor: torch.from_numpy({record.name}).")
             continue
         if leaf.numel() == 0:
-            raise InputError(f"{record.name} is empty, shape {tuple(leaf.shape)}: the example needs at least one element.")
+            raise InputError(
+                f"{record.name} is empty, shape {tuple(leaf.shape)}: the example needs at least one element."
+            )
         if leaf.device not in homes and not (leaf.ndim == 0 and leaf.device.type == "cpu"):
             where = " and ".join(sorted(map(str, homes)))
             raise InputError(
@@ -63,7 +67,7 @@ def on_meta(model: nn.Module) -> bool:
 
 
 def _check_finite(model: nn.Module) -> None:
-    """Raise ModelError if a parameter holds NaN or infinity, with the first such parameter and how much of it is bad."""
+    """Raise ModelError if a parameter holds NaN or infinity: the first such parameter, and how much of it is bad."""
     bad: list[tuple[str, int, int]] = []
     for name, parameter in model.named_parameters():
         if parameter.is_meta or not (parameter.is_floating_point() or parameter.is_complex()):

@@ -1,4 +1,4 @@
-"""Capture checks itself: the graphs against the original, outputs and gradients, on the example and on one more sample."""
+"""Capture checks itself: outputs and gradients of the graphs against the original, and one more sample."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ Kwargs = dict[str, Any]
 class Subject:
     """A program under test, with copies of the original that share its parameters.
 
-    One copy of the original serves all calls in a mode: what the model keeps from its first call has to show in the second.
+    One copy of the original serves all calls in a mode: what the model keeps from its first call has to show in the
+    second.
     """
 
     program: Program
@@ -33,34 +34,35 @@ class Subject:
     twins: dict[Mode, nn.Module]
     frozen: Sequence[str]
 
-    def check(self, mode: Mode, args: Args, kwargs: Kwargs, what: str) -> bool:
+    def check(self, mode: Mode, args: Args, kwargs: Kwargs, what: str, gradients: bool) -> bool:
         """Compare both on one call. Return False if the original refuses it; raise CaptureError if they differ."""
         module = self.twins[mode]
         with torch.no_grad():
             for name, buffer in self.original.named_buffers():
                 module.get_buffer(name).copy_(buffer)
         try:
-            expected = run(lambda: module(*_cloned(args), **_cloned(kwargs)), module, module)
+            expected = run(lambda: module(*_cloned(args), **_cloned(kwargs)), module, gradients)
         except Exception:  # whatever the reason, the original does not take this call and so nothing has to agree
             return False
         try:
-            got = self._run_graph(mode, args, kwargs)
+            got = self._run_graph(mode, args, kwargs, gradients)
         except InputError as error:
             raise CaptureError(self._frozen_message(mode, error)) from error
         except Exception as error:
             where = failing_node(self.program, mode, *self._leaves(args, kwargs))
             raise CaptureError(
                 f"the captured graph fails in {mode} mode on {what}, where the original does not{where}: {error}\n"
-                "A size was probably fixed at capture: write x.shape[0], not len(x) or int(...), and let operators infer sizes."
+                "A size was probably fixed at capture: write x.shape[0], not len(x) or int(...), and let operators "
+                "infer sizes."
             ) from error
         self._compare(mode, args, kwargs, what, expected, got)
         return True
 
-    def _run_graph(self, mode: Mode, args: Args, kwargs: Kwargs) -> Run:
+    def _run_graph(self, mode: Mode, args: Args, kwargs: Kwargs, gradients: bool) -> Run:
         leaves = self.program.call.flatten(_cloned(args), _cloned(kwargs))
         module = graph_module(self.program, mode)
         with untouched_buffers(self.program.root):
-            return run(lambda: module(*leaves), self.program.root, self.program.root)
+            return run(lambda: module(*leaves), self.program.root, gradients)
 
     def _leaves(self, args: Args, kwargs: Kwargs) -> list[Any]:
         return self.program.call.flatten(_cloned(args), _cloned(kwargs))
@@ -69,7 +71,9 @@ class Subject:
         allowed = tolerance([*self.program.root.parameters(), *pytree.tree_leaves((args, kwargs))]) or 1e-10
         names = self.program.call.output_names[mode]
         if len(expected.outputs) != len(got.outputs):
-            raise CaptureError(f"the original gives {len(expected.outputs)} outputs on {what}, the graph {len(got.outputs)}.")
+            raise CaptureError(
+                f"the original gives {len(expected.outputs)} outputs on {what}, the graph {len(got.outputs)}."
+            )
         for name, one, other in zip(names, expected.outputs, got.outputs, strict=True):
             if differs(one, other, allowed):
                 cause = self._cause(mode, args, kwargs, allowed)
@@ -94,7 +98,8 @@ class Subject:
     def _frozen_message(self, mode: Mode, error: InputError) -> str:
         lines = "".join(f"\nA size is fixed{where}" for where in self.frozen)
         return (
-            f"the batch size was frozen at capture: the original takes another one in {mode} mode, the captured graph does not "
+            f"the batch size was frozen at capture: the original takes another one in {mode} mode, the captured graph "
+            "does not "
             f"({error}){lines}\nWrite x.shape[0] instead of len(x), do not turn sizes into Python numbers with int(), "
             "and do not loop over the batch."
         )
@@ -103,16 +108,16 @@ class Subject:
 def check_program(program: Program, original: nn.Module, args: Args, kwargs: Kwargs, frozen: Sequence[str]) -> None:
     """Raise CaptureError, with the likely cause, if `program` does not compute what `original` does.
 
-    Outputs, gradients of all parameters, and buffers after the call are compared in both modes, on the example and with one
-    more sample. `original` has to share its parameters with `program.root`; neither is changed. `frozen` says where
-    the model fixed sizes.
+    Outputs and buffers after the call are compared in both modes, on the example and with one more sample; gradients
+    of all parameters on the example, as operators that lose a gradient lose it for any batch size. `original` has to
+    share its parameters with `program.root`; neither is changed. `frozen` says where the model fixed sizes.
     """
     twins: dict[Mode, nn.Module] = {mode: twin(original).train(mode == "train") for mode in MODES}
     subject = Subject(program, original, twins, frozen)
     for mode in MODES:
-        subject.check(mode, args, kwargs, "the example inputs")
+        subject.check(mode, args, kwargs, "the example inputs", gradients=True)
         for bigger in _one_more(program, args, kwargs):
-            if subject.check(mode, *bigger, "the example inputs with one more sample"):
+            if subject.check(mode, *bigger, "the example inputs with one more sample", gradients=False):
                 break
 
 
@@ -129,24 +134,28 @@ def untouched_buffers(root: nn.Module) -> Iterator[None]:
 
 
 def _one_more(program: Program, args: Args, kwargs: Kwargs) -> Iterator[tuple[Args, Kwargs]]:
-    """Yield calls with one more sample: first in every input that looks like a batch, then where the graph allows it only."""
-    free = {leaf.name: bool(leaf.shape) and leaf.shape[0] is None for leaf in program.call.inputs if leaf.shape is not None}
-    tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.ndim]
+    """Yield calls with one more sample: in every input that looks like a batch, then only where the graph takes it."""
+    free = {
+        leaf.name: bool(leaf.shape) and leaf.shape[0] is None for leaf in program.call.inputs if leaf.shape is not None
+    }
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.ndim]
     batch = tensors[0].shape[0] if tensors else 0
     bound = program.call.bind(args, kwargs)
     records = dict(zip(map(id, pytree.tree_leaves(bound)), program.call.input_names, strict=True))
     grown: set[frozenset[str]] = set()
     for batches_only in (True, False):
         chosen = frozenset(
-            records[id(leaf)] for leaf in tensors if free[records[id(leaf)]] or (batches_only and leaf.shape[0] == batch)
+            records[id(leaf)]
+            for leaf in tensors
+            if free[records[id(leaf)]] or (batches_only and leaf.shape[0] == batch)
         )
         if chosen and chosen not in grown:
             grown.add(chosen)
-            yield pytree.tree_map(lambda leaf: _longer(leaf) if records.get(id(leaf)) in chosen else leaf, (args, kwargs))  # noqa: B023
-
-
-def _longer(leaf: Any) -> Any:
-    return torch.cat([leaf, leaf[:1]]) if isinstance(leaf, torch.Tensor) else leaf
+            longer = {index for index, leaf in enumerate(leaves) if records.get(id(leaf)) in chosen}
+            yield pytree.tree_unflatten(
+                [torch.cat([leaf, leaf[:1]]) if index in longer else leaf for index, leaf in enumerate(leaves)], spec
+            )
 
 
 def _cloned(tree: Any) -> Any:

@@ -7,7 +7,7 @@ from traceback import FrameSummary
 from typing import Any
 
 import torch
-from sympy import Expr, Integer, Symbol
+from sympy import Expr, Integer, Symbol  # type: ignore[import-untyped]
 from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
@@ -65,7 +65,11 @@ def complete(graph: fx.Graph, root: nn.Module) -> None:
     for node in graph.nodes:
         if node.op == "get_attr" and "val" not in node.meta:
             value = _fetch(root, str(node.target))
-            node.meta["val"] = fake_mode.from_tensor(value, static_shapes=True) if fake_mode and isinstance(value, torch.Tensor) else value
+            node.meta["val"] = (
+                fake_mode.from_tensor(value, static_shapes=True)
+                if fake_mode and isinstance(value, torch.Tensor)
+                else value
+            )
         elif node.op == "call_function" and "val" not in node.meta:
             node.meta["val"] = _evaluate(node, fake_mode)
 
@@ -84,16 +88,20 @@ def is_free(size: int | torch.SymInt) -> bool:
 
 
 def frozen_lines(graph: fx.Graph) -> list[str]:
-    """Return ` at file:line in function: code` for each place where the model made a free size a number, if it is known."""
+    """Return ` at file:line in function: code` for each known place where the model made a free size a number."""
     values = [node.meta.get("val") for node in graph.nodes]
     env = next((value.fake_mode.shape_env for value in values if isinstance(value, FakeTensor)), None)
     places = getattr(env, "replacements_slocs", {})
-    frames = [getattr(places.get(s), "framework_loc", None) for s, size in getattr(env, "replacements", {}).items() if size.is_number]
+    frames = [
+        getattr(places.get(s), "framework_loc", None)
+        for s, size in getattr(env, "replacements", {}).items()
+        if size.is_number
+    ]
     return [frame_text(frame) for frame in frames if isinstance(frame, FrameSummary) and is_users(frame.filename)]
 
 
 def _expression(size: torch.SymInt) -> Expr:
-    """Return what is known about `size` now: guards found while exporting may have made it a number or another symbol."""
+    """Return what is known about `size` by now: guards may have made it a number or another symbol."""
     expression: Expr = size.node.expr
     return expression
 
@@ -108,7 +116,7 @@ def _describe(value: Any, mode: Mode, primes: Primes) -> tuple[Any, Any]:
 
 
 def _evaluate(node: fx.Node, fake_mode: FakeTensorMode | None) -> Any:
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: source.meta["val"])  # type: ignore[attr-defined]
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: source.meta["val"])
     assert callable(node.target)
     if fake_mode is None:
         return node.target(*args, **kwargs)
@@ -117,14 +125,15 @@ def _evaluate(node: fx.Node, fake_mode: FakeTensorMode | None) -> Any:
 
 
 def _equal_dims(graphs: Mapping[Mode, fx.Graph]) -> list[set[tuple[Mode, Symbol]]]:
-    """Return groups of symbols that are one size: the same dimension of the same input, or equal in one of the graphs."""
+    """Return groups of symbols that are one size: the same dimension of an input, or equal in one of the graphs."""
     groups: list[tuple[set[tuple[Mode, Symbol]], set[tuple[int, int]]]] = []
     for mode, graph in graphs.items():
         holders = [node for node in graph.nodes if node.op == "placeholder"]
         for index, node in enumerate(holders):
             value = node.meta.get("val")
-            for dim, size in enumerate(value.shape if isinstance(value, torch.Tensor) else ()):
-                symbols = set() if isinstance(size, int) else _expression(size).free_symbols
+            sizes: tuple[int | torch.SymInt, ...] = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
+            for dim, size in enumerate(sizes):
+                symbols: set[Symbol] = set() if isinstance(size, int) else set(_expression(size).free_symbols)
                 if len(symbols) != 1:  # several symbols in one dimension are not one size
                     continue
                 members, places = {(mode, symbols.pop())}, {(index, dim)}

@@ -15,7 +15,7 @@ _STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + "/"
 
 
 def user_line(error: BaseException) -> str:
-    """Return ` at file:line in function: code` for the innermost frame of the user's own source, or nothing if there is none."""
+    """Return ` at file:line in function: code` for the innermost frame of the user's own source, if there is one."""
     for cause in _causes(error):
         frames = [frame for frame in traceback.extract_tb(cause.__traceback__) if is_users(frame.filename)]
         if frames:
@@ -30,7 +30,7 @@ def frame_text(frame: traceback.FrameSummary) -> str:
 
 
 def is_users(filename: str) -> bool:
-    """Say whether a file belongs neither to torch, nor to scfx, nor to Python: a model of a library is the user's model."""
+    """Say whether a file belongs neither to torch, nor to scfx, nor to Python: a library's model is the user's."""
     if filename.startswith(_OURS):
         return False
     return "site-packages" in filename or not filename.startswith(_STANDARD_LIBRARY)

@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import fx
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 
 
 class OperatorTracer(fx.Tracer):
     """Traces code made of ATen calls.
 
-    The plain tracer misses a call in which no argument is itself a traced value, such as `zeros([1, batch])` with a traced
-    batch size inside the list; there is one wherever a model makes a tensor of a size known at run time only.
+    The plain tracer runs what no traced value enters instead of recording it: it would advance the counter of a batch
+    norm and forget to count from then on, freeze what `rand([3])` drew, and fail at `zeros([1, batch])`, whose traced
+    batch size it does not see inside of the list.
     """
+
+    proxy_buffer_attributes = True
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
         """Return the graph of `root`'s code."""
@@ -25,7 +27,7 @@ class OperatorTracer(fx.Tracer):
 
 
 class _Recorder(TorchFunctionMode):
-    """Records every operator call that has a traced value anywhere in its arguments."""
+    """Records every call of an operator."""
 
     def __init__(self, tracer: fx.Tracer) -> None:
         super().__init__()
@@ -34,8 +36,6 @@ class _Recorder(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        named = kwargs or {}
-        traced = any(isinstance(leaf, fx.Proxy) for leaf in pytree.tree_leaves((args, named)))
-        if traced and isinstance(func, torch._ops.OpOverload):
-            return self.tracer.create_proxy("call_function", func, args, named)
-        return func(*args, **named)
+        if isinstance(func, torch._ops.OpOverload):
+            return self.tracer.create_proxy("call_function", func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))

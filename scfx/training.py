@@ -14,8 +14,8 @@ import torch
 from scfx.dead import Entries, fetch, find_dead, settled_means, vector_entries
 from scfx.dims import Var
 from scfx.facts import Mask
+from scfx.masks import over
 from scfx.optimizers import check_optimizer
-from scfx.plan import spared
 from scfx.quantizer import bound_quantizers_
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Training:
     """
 
     prune_every: int = 50
-    release: float = 1.0
+    release: float = 5.0
     step: int = 0
     latched: dict[Var, Mask] = field(default_factory=dict)
     _held: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -63,19 +63,15 @@ class Training:
     def look(self, module: CompressedModule) -> None:
         """Finds out anew what can go and what is in the way."""
         graph = module.channels
-        root = module._program.root
         self._reset_means(module, settled_means(graph))
-        dead = find_dead(graph)
-        self.latched = spared(dead.removable, self.latched)
-        self._blockers = {name: torch.from_numpy(mask).to(fetch(root, name).device) for name, mask in dead.blockers.items()}
-        self._held = _entries_of(module, self.latched)
+        dead = find_dead(graph, self.latched)
+        self.latched = dead.removable
+        self._blockers = _on_device(module, dead.blockers)
+        self._held = _on_device(module, vector_entries(graph, self.latched))
+        self._silence(module)
         gone = {axis: mask | dead.blocked.get(axis, mask) for axis, mask in dead.removable.items()}
         module._size = module._size.for_graph(graph, gone)
         self._fresh = False
-
-    def forget(self) -> None:
-        """After a removal: axes are others now."""
-        self.latched, self._held, self._blockers, self._fresh = {}, {}, {}, True
 
     @torch.no_grad()
     def _release(self, module: CompressedModule, optimizer: torch.optim.Optimizer) -> bool:
@@ -98,14 +94,22 @@ class Training:
             fetch(module._program.root, name).view(-1).masked_fill_(mask, 0)
 
     @torch.no_grad()
+    def _silence(self, module: CompressedModule) -> None:
+        """A channel that can go has no bits to count any more, even if it can go only because nothing listens to it."""
+        for path, quantizer in module.quantizers():
+            (dim,) = module.channels._inference.state[f"{path}.bits"]
+            gone = ~over(dim, {axis: ~mask for axis, mask in self.latched.items()})
+            if gone.any():
+                mask = torch.from_numpy(gone).to(quantizer.dead.device)
+                quantizer.bits.masked_fill_(mask, 0)
+                quantizer.dead |= mask
+
+    @torch.no_grad()
     def _reset_means(self, module: CompressedModule, means: Entries) -> None:
-        for name, mask in means.items():
-            buffer = fetch(module._program.root, name)
-            buffer.masked_fill_(torch.from_numpy(mask).to(buffer.device), 0)
+        for name, mask in _on_device(module, means).items():
+            fetch(module._program.root, name).masked_fill_(mask, 0)
 
 
-def _entries_of(module: CompressedModule, channels: dict[Var, Mask]) -> dict[str, torch.Tensor]:
-    return {
-        name: torch.from_numpy(mask).to(fetch(module._program.root, name).device)
-        for name, mask in vector_entries(module.channels, channels).items()
-    }
+def _on_device(module: CompressedModule, entries: Entries) -> dict[str, torch.Tensor]:
+    """Masks as tensors, each beside the parameter or buffer it is about."""
+    return {name: torch.from_numpy(mask).to(fetch(module._program.root, name).device) for name, mask in entries.items()}

@@ -30,7 +30,7 @@ def twin(model: nn.Module) -> nn.Module:
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """Return a tree of plain `nn.Module` with the same children, and the very same parameters and buffers, under the same names."""
+    """Return a tree of plain `nn.Module` with the very same parameters and buffers under the same names."""
     return _bare(model, {})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import gcd, prod
 
-from scfx.dims import ONE, Concat, Dim, Pin, Product, Var, concat, factors, product, resolve, variables
+from scfx.dims import NOTHING, ONE, Concat, Dim, Pin, Product, Var, concat, factors, product, resolve, variables
 
 #: Above this many rows (a symbolic size, say) a concatenation isn't taken apart row by row.
 MAX_ROWS = 4096
@@ -19,8 +19,8 @@ class SizeMismatchError(Exception):
 
 
 def fresh(size: int, pin: Pin | None = None) -> Dim:
-    """A new free axis of `size` channels; of size 1 there is nothing to remove, so it is the empty product."""
-    return ONE if size == 1 else Var(size, pin)
+    """A new free axis of `size` channels. One channel can't go, so that is the empty product; of none there is no axis."""
+    return Var(size, pin) if size > 1 else ONE if size else NOTHING
 
 
 def pin(dim: Dim, because: Pin) -> None:
@@ -90,7 +90,7 @@ def cut(dim: Dim, at: int) -> tuple[Dim, Dim] | None:
     """Splits a dim into its first `at` channels and the rest, or None where that falls inside a product's row."""
     dim = resolve(dim)
     if at in (0, dim.size):
-        return (dim, Concat(())) if at else (Concat(()), dim)
+        return (dim, NOTHING) if at else (NOTHING, dim)
     if isinstance(dim, Var):
         left, right = fresh(at, dim.pin), fresh(dim.size - at, dim.pin)
         dim.link = concat(left, right)

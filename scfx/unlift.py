@@ -18,7 +18,7 @@ _STATE_KINDS = (InputKind.PARAMETER, InputKind.BUFFER)
 
 
 def first_names(root: nn.Module) -> dict[str, str]:
-    """Return, for every name of a parameter or buffer, the first name of the same tensor (tied weights have several)."""
+    """Return, for every name of a parameter or buffer, the first name of that tensor (tied weights have several)."""
     first: dict[int, str] = {}
     canonical: dict[str, str] = {}
     for pairs in (root.named_parameters(remove_duplicate=False), root.named_buffers(remove_duplicate=False)):
@@ -45,8 +45,8 @@ def leaf_positions(call: CallSpec, exported: ExportedProgram) -> list[int]:
 def unlift(exported: ExportedProgram, root: nn.Module, call: CallSpec) -> fx.Graph:
     """Return the graph of `exported` with flat placeholders and with `get_attr` nodes on `root` for all state.
 
-    Constants that the code holds become buffers of `root` that its state dict leaves out; regions such as `no_grad` blocks
-    become submodules of it, for normalization to dissolve.
+    Constants that the code holds become buffers of `root` that its state dict leaves out; regions such as `no_grad`
+    blocks become submodules of it, for normalization to dissolve.
     """
     graph = fx.Graph()
     env: dict[fx.Node, fx.Node] = {}
@@ -65,7 +65,9 @@ def unlift(exported: ExportedProgram, root: nn.Module, call: CallSpec) -> fx.Gra
         elif spec.kind is InputKind.CONSTANT_TENSOR:
             target = hold_constant(root, exported.constants[str(spec.target)])
         else:
-            raise CaptureError(f"the model holds {spec.target!r}, an object ({spec.kind.name}) that a plain graph cannot carry.")
+            raise CaptureError(
+                f"the model holds {spec.target!r}, an object ({spec.kind.name}) that a plain graph cannot carry."
+            )
         if target not in fetched:
             fetched[target] = graph.create_node("get_attr", target, name=node.name)
             fetched[target].meta = dict(node.meta)

@@ -1,4 +1,4 @@
-"""What to say about a model that cannot be captured: where it fails in the user's source, and which parts of it can be."""
+"""What to say about a model that cannot be captured: where it fails in its source, and which parts can be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from scfx.twin import twin
 MAX_TRIES = 20
 MAX_SECONDS = 30.0
 
-def explain_failure(error: Exception, original: nn.Module, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> CaptureError:
+
+def explain_failure(
+    error: Exception, original: nn.Module, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> CaptureError:
     """Return an error that says where export failed, why, and which submodules can be captured instead."""
     parts = capturable_submodules(original, args, kwargs)
     if parts:
@@ -24,7 +27,9 @@ def explain_failure(error: Exception, original: nn.Module, mode: str, args: tupl
         hint = f"The largest submodules that can be captured:\n{hints}"
     else:
         hint = "No submodule could be captured either."
-    return CaptureError(f"the model cannot be captured in {mode} mode{user_line(error)}.\nReason: {reason(error)}\n{hint}")
+    return CaptureError(
+        f"the model cannot be captured in {mode} mode{user_line(error)}.\nReason: {reason(error)}\n{hint}"
+    )
 
 
 def reason(error: BaseException) -> str:
@@ -34,11 +39,15 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:400]}"
 
 
-def capturable_submodules(original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], most: int = 3) -> list[tuple[str, int]]:
+def capturable_submodules(
+    original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], most: int = 3
+) -> list[tuple[str, int]]:
     """Return the largest submodules that export, with their numbers of parameters, found within a bounded effort."""
     calls = _recorded_calls(original, args, kwargs)
     module = twin(original).eval()
-    sizes = {name: sum(p.numel() for p in child.parameters()) for name, child in module.named_modules() if name in calls}
+    sizes = {
+        name: sum(p.numel() for p in child.parameters()) for name, child in module.named_modules() if name in calls
+    }
     found: list[tuple[str, int]] = []
     deadline = time.monotonic() + MAX_SECONDS
     for tries, name in enumerate(sorted((n for n in sizes if sizes[n]), key=lambda n: (-sizes[n], n.count(".")))):

@@ -1,8 +1,10 @@
 """How two tensors are compared in the exactness tests: one number that no tolerance can talk away."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 TOLERANCE = 1e-10
@@ -21,15 +23,15 @@ class NotFiniteError(AssertionError):
 
 
 @dataclass(frozen=True)
-class Mismatch:
-    """One tensor that differs from its reference."""
+class Difference:
+    """How far one tensor is from its reference."""
 
     where: str
     name: str
     error: float
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.name} differs from the reference, relative error {self.error:.3g}"
+        return f"{self.name} differs from the reference, relative error {self.error:.3g} ({self.where})"
 
 
 def largest(tensor: Tensor) -> float:
@@ -45,52 +47,54 @@ def relative_error(actual: Tensor, expected: Tensor, floor: float = 0.0) -> floa
     of these. Integers and booleans must be equal.
     """
     if actual.shape != expected.shape or actual.dtype != expected.dtype:
-        return float("inf")
+        return math.inf
     if not expected.is_floating_point():
-        return 0.0 if bool((actual == expected).all()) else float("inf")
-    if not bool(actual.isfinite().all()) or not bool(expected.isfinite().all()):
-        return float("inf")
+        return 0.0 if torch.equal(actual, expected) else math.inf
     difference = largest(actual - expected)
+    if not math.isfinite(difference):  # so it is if either has a NaN or an infinity: inf - inf is NaN
+        return math.inf
     if difference == 0.0:
         return 0.0
     scale = max(largest(expected), floor)
-    return difference / scale if scale > 0.0 else float("inf")
+    return difference / scale if scale > 0.0 else math.inf
 
 
-def compare(
-    actual: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str, tolerance: float = TOLERANCE
-) -> list[Mismatch]:
-    """Compare two groups of named tensors and return every mismatch, the worst first.
+def compare(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> list[Difference]:
+    """Compare two groups of named tensors and return the difference of each, the largest first.
 
     Args:
-        actual: tensors under test; their names must be those of the reference.
+        actual: tensors under test. A name that only one group has is an infinite difference.
         expected: the reference. `NotFiniteError` is raised where it holds a NaN or an infinity.
-        where: a description of the case, put in front of every mismatch.
-        tolerance: largest accepted relative error; see `relative_error` and `NOISE_FLOOR` for its meaning.
+        where: a description of the case, put in front of every difference.
     """
-    if not 0.0 <= tolerance < 1e-3:
-        raise ValueError(f"a relative tolerance of {tolerance} would accept anything")
-    for name, tensor in expected.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+    sizes = {name: largest(tensor) for name, tensor in expected.items() if tensor.is_floating_point()}
+    for name, size in sizes.items():
+        if not math.isfinite(size):
             raise NotFiniteError(f"{where}: the reference of {name} is not finite")
-    mismatches = [
-        Mismatch(where, f"{name} (on one side only)", float("inf")) for name in actual.keys() ^ expected.keys()
-    ]
-    magnitude = max((largest(tensor) for tensor in expected.values() if tensor.is_floating_point()), default=0.0)
-    for name in actual.keys() & expected.keys():
-        error = relative_error(actual[name], expected[name], NOISE_FLOOR * magnitude)
-        if not error <= tolerance:
-            mismatches.append(Mismatch(where, name, error))
-    return sorted(mismatches, key=lambda mismatch: (-mismatch.error, mismatch.name))
+    floor = NOISE_FLOOR * max(sizes.values(), default=0.0)
+    one_side = actual.keys() ^ expected.keys()
+    found = [Difference(where, f"{name} (on one side only)", math.inf) for name in one_side]
+    both = actual.keys() & expected.keys()
+    found += [Difference(where, name, relative_error(actual[name], expected[name], floor)) for name in both]
+    return sorted(found, key=lambda difference: (-difference.error, difference.name))
 
 
 def require_equal(
     actual: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str, tolerance: float = TOLERANCE
 ) -> float:
-    """Raise AssertionError naming the worst mismatches of `compare`; return the largest relative error otherwise."""
-    mismatches = compare(actual, expected, where, tolerance)
-    if mismatches:
-        rest = f"\n... and {len(mismatches) - 8} more" if len(mismatches) > 8 else ""
-        raise AssertionError("\n".join(map(str, mismatches[:8])) + rest)
-    magnitude = max((largest(tensor) for tensor in expected.values() if tensor.is_floating_point()), default=0.0)
-    return max((relative_error(actual[k], expected[k], NOISE_FLOOR * magnitude) for k in expected), default=0.0)
+    """Raise AssertionError that names what differs by more than the tolerance; return the largest difference else.
+
+    Args:
+        actual: tensors under test.
+        expected: the reference.
+        where: a description of the case for messages.
+        tolerance: largest accepted relative error; see `relative_error` and `NOISE_FLOOR` for its meaning.
+    """
+    if not 0.0 <= tolerance < 1e-3:
+        raise ValueError(f"a relative tolerance of {tolerance} would accept anything")
+    found = compare(actual, expected, where)
+    wrong = [difference for difference in found if not difference.error <= tolerance]
+    if wrong:
+        rest = f"\n... and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+        raise AssertionError("\n".join(map(str, wrong[:8])) + rest)
+    return found[0].error if found else 0.0

@@ -26,6 +26,9 @@ __all__ = ["OPERATIONS", "Network", "network_layers", "network_shapes", "network
 INPUT_SHAPES = ((3, 6, 6), (4, 5, 4), (3, 8), (2, 4, 3, 3), (4, 8, 8), (6,))
 """Shapes of the first input without the batch: mostly images."""
 
+FREQUENT = ("convolution", "batch_norm", "unary", "residual", "concatenate", "binary", "linear")
+"""Operations drawn more often, so that most networks have channels to remove between the rare ones."""
+
 Recipe = tuple[str, Numbers]
 
 
@@ -113,15 +116,14 @@ def write(
 def networks(draw: st.DrawFn, most: int = 14) -> Network:
     """Return random networks of up to `most` operations."""
     number = st.integers(0, 7)
-    recipe = st.tuples(st.sampled_from(list(OPERATIONS)), st.tuples(number, number, number, number))
+    numbers = st.tuples(number, number, number, number)
+    recipe = st.tuples(st.sampled_from(FREQUENT * 3 + tuple(OPERATIONS)), numbers)
     first = draw(st.sampled_from(INPUT_SHAPES))
     inputs = [first]
     if draw(st.integers(0, 3)) == 3:
         inputs.append((draw(st.sampled_from((3, 4, 6))), *first[1:]))
+    layer = "convolution" if is_map(Value("x0", first)) else "linear"
+    begin = [(layer, (0, draw(st.integers(0, 3)), 0, 0)) for _ in range(2)]
     recipes = draw(st.lists(recipe, min_size=3, max_size=most))
-    if is_map(Value("x0", first)):
-        recipes = [("convolution", (0, draw(number), 0, 0)), *recipes]
-    else:
-        recipes = [("linear", (0, draw(number), 0, 0)), *recipes]
-    heads = draw(st.lists(st.tuples(number, st.sampled_from((0, 1, 2, 3))), max_size=2))
-    return write(inputs, recipes, [(0, draw(st.sampled_from((0, 1, 0, 1, 3)))), *heads])
+    heads = draw(st.lists(st.tuples(number, st.sampled_from((0, 1, 0, 1, 3))), max_size=2))
+    return write(inputs, [*begin, *recipes], [(0, draw(st.sampled_from((0, 1, 0, 1, 0, 1, 3)))), *heads])

@@ -61,7 +61,8 @@ class Zeroed:
     variant: Variant
 
     def __str__(self) -> str:
-        return f"{self.variant} of channels {list(self.channels)} of {self.axis}"
+        channels = f"channels {list(self.channels)}" if len(self.channels) < 9 else f"{len(self.channels)} channels"
+        return f"{self.variant} of {channels} of {self.axis}"
 
 
 def output_dims(model: nn.Module) -> dict[str, int]:

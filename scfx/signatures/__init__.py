@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import torch
 
-from scfx.signatures import convolution, creating, elementwise, joining, linear, norm, pooling, rearranging, reduction, regrouping
+from scfx.signatures import convolution, creating, cumulative, elementwise, joining, linear, norm, pooling, rearranging, reduction, regrouping, repeating
 from scfx.signatures.record import Record
 
-_FAMILIES = (convolution, linear, norm, elementwise, pooling, reduction, regrouping, rearranging, joining, creating)
+_FAMILIES = (convolution, linear, norm, elementwise, pooling, reduction, cumulative, regrouping, rearranging, repeating, joining, creating)
 
 #: Every record by the qualified name of its operator.
 TABLE: dict[str, Record] = {target: record for family in _FAMILIES for record in family.RECORDS for target in record.targets}

@@ -106,3 +106,10 @@ def bind(target: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str
         else:
             bound[argument.name] = argument.default_value if argument.has_default_value() else None
     return bound
+
+
+def unbound(target: torch._ops.OpOverload, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments from arguments by name; those that are missing have their default."""
+    schema = target._schema.arguments
+    values = {a.name: arguments.get(a.name, a.default_value if a.has_default_value() else None) for a in schema}
+    return tuple(values[a.name] for a in schema if not a.kwarg_only), {a.name: values[a.name] for a in schema if a.kwarg_only}

@@ -5,25 +5,18 @@ ATen tags its element-wise operators itself; those need no line here. Listed are
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import reduce
 
 import numpy as np
 import torch
-from torch import fx
 
-from scfx.dims import ONE, Dim, resolve
-from scfx.facts import Fact, Zeros, both, either, unknown
+from scfx.dims import ONE, Dim
+from scfx.facts import Fact, Zeros, both, either, known, unknown
 from scfx.signatures.call import Call, Dims
+from scfx.signatures.probe import Spread, spread
 from scfx.signatures.record import Operator
-
-_DRAWS = 24
-
-#: For each choice of operands that are zero (one bit each), whether the result is.
-Table = tuple[bool, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +24,8 @@ class Elementwise(Operator):
     """An operator that treats every element on its own, operands broadcast against each other.
 
     Attributes:
-        zero: How zeros spread: "probe" runs the operator with operands at zero, "self" and "never" say it outright
-            (for operators that draw random numbers, which a probe must not do).
+        zero: How zeros spread: "probe" runs the operator with operands at zero; an operand's name, "never" and "always" say it
+            outright (for operators that draw random numbers, which a probe must not do).
     """
 
     zero: str = "probe"
@@ -44,148 +37,110 @@ class Elementwise(Operator):
             for offset, dim in enumerate(reversed(dims), 1):
                 if dim.size == 1:
                     continue
-                if resolve(result[rank - offset]) == ONE:
+                if result[rank - offset].size == 1:
                     result[rank - offset] = dim
                 else:
                     call.unify(result[rank - offset], dim)
         return (tuple(result),) * len(call.result_shapes)
 
     def zeros(self, call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
-        names = list(call.operands)
-        table = self._table(call, names)
         shape = call.result_shapes[0]
-        wholes = [facts[name].whole for name in names]
-        aligned = {name: _broadcast(facts[name], len(shape)) for name in names}
-        made = [self._along(i, size, names, wholes, aligned, table) for i, size in enumerate(shape)]
-        zeros = Zeros.of(made, _lookup(table, wholes))
-        return (zeros,) * len(call.result_shapes)
+        if self.zero == "always":
+            return (Zeros((), True) if not shape else _all_zero(shape),) * len(call.result_shapes)
+        operands = [facts[name] for name in call.operands]
+        found = self._spread(call)
+        somewhere = {place for place, zeros in enumerate(operands) if zeros.anywhere}
+        broken = [places for places in found.undefined if places <= somewhere]
+        enough = [places for places in found.enough if not any(places < more for more in broken)]
+        whole = any(all(operands[place].whole for place in places) for places in enough)
+        made = [_along(offset, size, enough, operands) for offset, size in zip(range(-len(shape), 0), shape, strict=True)]
+        return (Zeros.of(made, whole),) * len(call.result_shapes)
 
     def factors(self, call: Call) -> Collection[str]:
         names = list(call.operands)
-        table = self._table(call, names)
-        return [name for position, name in enumerate(names) if table[1 << position]] if len(names) > 1 else ()
+        return [names[place] for places in self._spread(call).enough if len(places) == 1 for place in places] if len(names) > 1 else ()
 
-    def _along(
-        self, index: int, size: int, names: list[str], wholes: list[bool], aligned: Mapping[str, list[Fact | None]], table: Table
-    ) -> Fact:
-        """Zeros along one dimension of the result: for each choice of operands that suffices, where all of them are zero."""
-        best: Fact | None = None
-        for choice in itertools.product((False, True), repeat=len(names)):
-            if not _lookup(table, list(choice)):
-                continue
-            facts = [aligned[n][index] for n, chosen, whole in zip(names, choice, wholes, strict=True) if chosen and not whole]
-            if not facts or any(fact is None for fact in facts):
-                continue
-            found = _all_of([fact for fact in facts if fact is not None])
-            best = found if best is None else either(best, found)
-        return best or unknown(size)
-
-    def _table(self, call: Call, names: list[str]) -> Table:
-        count = len(names)
-        if self.zero == "never":
-            return (False,) * 2**count
-        if self.zero != "probe":
-            position = names.index(self.zero)
-            return tuple(bool(bits >> position & 1) for bits in range(2**count))
-        dtypes = tuple(_dtype(call.arguments, name) for name in names)
-        scalars = tuple((k, _frozen(v)) for k, v in call.arguments.items() if k not in names and not _tensor_list(v))
-        return _probe(call.node.target, tuple(names), dtypes, scalars)
+    def _spread(self, call: Call) -> Spread:
+        names = tuple(call.operands)
+        target = call.node.target
+        if self.zero in names:
+            return Spread(enough=(frozenset({names.index(self.zero)}),))
+        if self.zero != "probe" or not isinstance(target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded in target.tags:
+            return Spread()
+        return spread(target, names, call.arguments)
 
 
-def _all_of(facts: list[Fact]) -> Fact:
-    result = facts[0]
-    for fact in facts[1:]:
-        result = both(result, fact)
-    return result
+def _all_zero(shape: tuple[int, ...]) -> Zeros:
+    return Zeros(tuple(map(unknown, shape)), True)
 
 
-def _broadcast(zeros: Zeros, rank: int) -> list[Fact | None]:
-    """An operand's facts aligned with the result's dims; None where it is broadcast along one."""
-    facts: list[Fact | None] = [fact if fact.size != 1 else None for fact in zeros.dims]
-    return [None] * (rank - len(facts)) + facts
+def _along(offset: int, size: int, enough: list[frozenset[int]], operands: list[Zeros]) -> Fact:
+    """Zeros along one dimension of the result: for each choice of operands that is enough, where all of them are zero."""
+    found: list[Fact] = []
+    for places in enough:
+        chosen = [operands[place] for place in places if not operands[place].whole]
+        # An operand that is broadcast along the dimension, and not zero altogether, says nothing of single indices.
+        if chosen and all(len(zeros.dims) >= -offset and zeros.dims[offset].size == size for zeros in chosen):
+            found.append(reduce(both, (zeros.dims[offset] for zeros in chosen)))
+    return reduce(either, found) if found else unknown(size)
 
 
-def _lookup(table: Table, zero: list[bool]) -> bool:
-    return table[sum(1 << position for position, flag in enumerate(zero) if flag)]
-
-
-def _dtype(arguments: Mapping[str, Any], name: str) -> torch.dtype:
-    value = arguments[name.partition("[")[0]]
-    node = value[int(name.partition("[")[2][:-1])] if name.endswith("]") else value
-    dtype = node.meta.get("dtype")
-    return dtype if isinstance(dtype, torch.dtype) else torch.float64
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, fx.Node):
-        return 3 if "value" in value.meta else None
-    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
-
-
-def _tensor_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and any(isinstance(v, fx.Node) and "value" not in v.meta for v in value)
-
-
-@cache
-def _probe(target: Any, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...], scalars: tuple[tuple[str, Any], ...]) -> Table:
-    """Runs the operator with every choice of operands at zero and the others random. What fails to run is never zero."""
-    generator = np.random.default_rng(0)
-    table: list[bool] = []
-    for bits in range(2 ** len(names)):
-        arguments: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in scalars}
-        for position, (name, dtype) in enumerate(zip(names, dtypes, strict=True)):
-            draw = np.zeros(_DRAWS) if bits >> position & 1 else generator.normal(size=_DRAWS) * 3
-            value = torch.from_numpy(draw > 0 if dtype == torch.bool else draw)
-            value = value.to(torch.float64 if dtype.is_floating_point else dtype)
-            if name.endswith("]"):
-                arguments.setdefault(name.partition("[")[0], []).append(value)
-            else:
-                arguments[name] = value
-        table.append(_all_zero(target, arguments))
-    # An operand known to be zero is one more thing known: what follows from less still follows.
-    return tuple(any(table[less] for less in range(bits + 1) if less & bits == less) for bits in range(len(table)))
-
-
-def _all_zero(target: Any, arguments: dict[str, Any]) -> bool:
-    positional = [arguments[a.name] for a in target._schema.arguments if not a.kwarg_only]
-    keywords = {a.name: arguments[a.name] for a in target._schema.arguments if a.kwarg_only and arguments.get(a.name) is not None}
-    try:
-        with torch.random.fork_rng(devices=[]):
-            result = target(*positional, **keywords)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError):
-        return False
-    results = result if isinstance(result, (tuple, list)) else [result]
-    return all(bool((r == 0).all()) for r in results)
-
-
-def _untagged(*names: str, zero: str = "probe", doc: str = "element-wise") -> Elementwise:
-    return Elementwise(targets=tuple(f"aten.{name}" for name in names), zero=zero, doc=doc)
+def _untagged(*names: str, zero: str = "probe", doc: str = "element-wise", samples: tuple[str, ...] = ()) -> Elementwise:
+    return Elementwise(targets=tuple(f"aten.{name}" for name in names), zero=zero, doc=doc, samples=samples)
 
 
 #: The record of every operator that ATen itself tags as element-wise.
 POINTWISE = Elementwise(targets=("aten.*",), doc="element-wise, by ATen's own tag")
 
+_ONE = "op(t(B, 4, 5))"
+_TWO = ("op(t(B, 4, 5), t(B, 4, 5))", "op(t(B, 4, 5), t(4, 1))", "op(t(1, 4, 5), t(B, 1, 5))", "op(t(), t(3, 4))")
+_SCALAR = ("op(t(B, 4, 5), 2.5)", "op(t(4), 0)")
+
 RECORDS: tuple[Operator, ...] = (
     _untagged(
-        "subtract.Tensor", "multiply.Tensor", "divide.Tensor", "floor_divide.default", "floor_divide.Scalar", "float_power.Tensor_Tensor",
-        "float_power.Tensor_Scalar", "hardswish.default", "log_sigmoid.default", "selu.default", "relu6.default", "greater.Tensor",
-        "less.Tensor", "not_equal.Tensor", "arctan.default", "fix.default", "absolute.default", "negative.default", "clip.default",
-        "where.ScalarOther", "where.ScalarSelf", "where.Scalar", "true_divide.Tensor", "special_expit.default", "special_erf.default",
-        "square.default", "isclose.default", "fill.Scalar", "masked_fill.Tensor", "masked_fill.Scalar",
+        "hardswish.default", "log_sigmoid.default", "selu.default", "relu6.default", "arctan.default", "fix.default",
+        "absolute.default", "negative.default", "special_expit.default", "special_erf.default", "square.default",
+        samples=(_ONE,),
+    ),
+    _untagged(
+        "subtract.Tensor", "rsub.Tensor", "multiply.Tensor", "divide.Tensor", "floor_divide.default", "float_power.Tensor_Tensor",
+        "greater.Tensor", "greater_equal.Tensor", "less.Tensor", "less_equal.Tensor", "not_equal.Tensor", "true_divide.Tensor",
+        "isclose.default",
+        samples=_TWO,
+    ),
+    _untagged(
+        "subtract.Scalar", "multiply.Scalar", "divide.Scalar", "true_divide.Scalar", "floor_divide.Scalar",
+        "float_power.Tensor_Scalar", "greater.Scalar", "greater_equal.Scalar", "less.Scalar", "less_equal.Scalar",
+        "not_equal.Scalar", "fill.Scalar",
+        samples=_SCALAR,
+    ),
+    _untagged("clip.default", "clamp.default", samples=("op(t(B, 4, 5), -0.5, 0.5)", "op(t(3, 4), 1.0)", "op(t(3, 4), None, 0.0)")),
+    _untagged(
+        "where.ScalarOther", "where.ScalarSelf", "where.Scalar",
+        samples=("where.ScalarOther(m(B, 4), t(B, 4), 0.0)", "where.ScalarSelf(m(4), 1.0, t(B, 4))", "where.Scalar(m(B, 4), 0.0, 1.0)"),
+    ),
+    _untagged("copy.default", samples=("op(t(B, 4, 5), t(4, 1))",), doc="copies one over the other"),
+    _untagged(
+        "masked_fill.Tensor", "masked_fill.Scalar",
+        samples=("masked_fill.Scalar(t(B, 4, 5), m(4, 5), 0)", "masked_fill.Tensor(t(B, 4, 5), m(B, 1, 5), t())",
+                 "masked_fill.Scalar(t(4), m(4), 2.0)"),
     ),
     _untagged(
         "clone.default", "contiguous.default", "detach.default", "detach_.default", "alias.default", "lift_fresh_copy.default",
         "lift_fresh.default", "_to_copy.default", "to.dtype", "to.dtype_layout", "to.device", "to.other", "type_as.default",
         "positive.default", "resolve_conj.default", "resolve_neg.default", "_conj.default",
-        zero="self", doc="copies and casts",
+        zero="self", doc="copies and casts", samples=(_ONE,),
     ),
+    _untagged("dropout.default", "feature_dropout.default", zero="input", doc="dropout", samples=("op(t(B, 4, 5), 0.5, True)",)),
     _untagged(
-        "dropout.default", "feature_dropout.default", zero="input", doc="dropout"
+        "alpha_dropout.default", "feature_alpha_dropout.default",
+        zero="never", doc="dropout that keeps the variance", samples=("op(t(B, 4, 5), 0.5, True)",),
     ),
-    _untagged("alpha_dropout.default", "feature_alpha_dropout.default", zero="never", doc="dropout that keeps the variance"),
-    _untagged("rrelu.default", "rrelu_with_noise_functional.default", zero="self", doc="randomised leaky ReLU"),
+    _untagged("rrelu.default", zero="self", doc="randomised leaky ReLU", samples=("op(t(B, 4, 5), 0.1, 0.3, True)",)),
+    _untagged("rrelu_with_noise_functional.default", zero="self", doc="randomised leaky ReLU"),
+    _untagged("zeros_like.default", zero="always", doc="zeros of the operand's shape", samples=(_ONE,)),
     _untagged(
-        "zeros_like.default", "ones_like.default", "full_like.default", "rand_like.default", "randn_like.default", "bernoulli.default",
+        "ones_like.default", "full_like.default", "rand_like.default", "randn_like.default", "bernoulli.default",
         "bernoulli.p", "empty_like.default",
         zero="never", doc="new values of the operand's shape",
     ),

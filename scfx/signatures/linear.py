@@ -1,72 +1,104 @@
-"""Matrix products: linear layers, addmm, and matmul in all its ranks."""
+"""Matrix products: linear layers, addmm, matmul in all its ranks, einsum."""
 
 from __future__ import annotations
 
+from scfx.signatures.binding import SignatureError
 from scfx.signatures.call import Call
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Choice, Operator, Record
 
 
+def _broadcast(letters: list[str], shape: tuple[int, ...]) -> list[str]:
+    """The last of the letters, one for each dim, but none for a dim that is broadcast."""
+    return ["1" if size == 1 else x for x, size in zip(letters[len(letters) - len(shape) :], shape, strict=True)]
+
+
 def _matmul(call: Call) -> Operator:
     """matmul broadcasts leading dims and drops the dims of vectors."""
-    ranks = call.rank("self"), call.rank("other")
-    batch = max(ranks[0], ranks[1]) - 2
-    shapes = call.shape("self"), call.shape("other")
-
-    def leading(which: int) -> str:
-        own = max(ranks[which] - 2, 0)
-        sizes = shapes[which][:own]
-        return " ".join("1" if size == 1 else f"b{batch - own + index}" for index, size in enumerate(sizes))
-
-    def dims(*words: str) -> str:
-        return " ".join(word for word in words if word)
-
-    made = " ".join(
-        f"b{index}" if call.result_shapes[0][index] != 1 else "1" for index in range(max(batch, 0))
-    )  # a leading dim of size 1 on both sides has no letter
-    left = dims(leading(0), "m k" if ranks[0] > 1 else "k")
-    right = dims(leading(1), "k n" if ranks[1] > 1 else "k")
-    result = dims(made, "m" if ranks[0] > 1 else "", "n" if ranks[1] > 1 else "")
+    left, right = call.shape("self"), call.shape("other")
+    leading = [f"b{n}" for n in range(max(len(left), len(right)) - 2)]
+    made = [*leading, *(["m"] if len(left) > 1 else []), *(["n"] if len(right) > 1 else [])]
+    first = [*_broadcast(leading, left[:-2]), *["m", "k"][-len(left) :]]
+    second = [*_broadcast(leading, right[:-2]), *["k", "n"][: len(right)]]
     return Pattern(
-        targets=("aten.matmul.default",),
-        signature=f"{left}, {right} -> {result}",
+        targets=(call.target,),
+        signature=f"{' '.join(first)}, {' '.join(second)} -> {' '.join(_broadcast(made, call.result_shapes[0]))}",
         operands=("self", "other"),
-        pointwise=" ".join(["m", "n", *made.replace("1", "").split()]),
+        pointwise=" ".join(made),
         contract="k",
         zero="self*other",
         weight="other",
     )
 
 
-def _product(*names: str, left: str, right: str, result: str, operands: tuple[str, str], letters: str) -> Pattern:
+def _product(name: str, signature: str, *operands: str, sample: str) -> Pattern:
     return Pattern(
-        targets=tuple(f"aten.{name}" for name in names),
-        signature=f"{left}, {right} -> {result}",
+        targets=(f"aten.{name}",),
+        signature=signature,
         operands=operands,
-        pointwise=letters,
+        pointwise=signature.partition("-> ")[2],
         contract="k",
         zero="*".join(operands),
         weight=operands[1],
         doc="matrix product",
+        samples=(sample,),
     )
 
 
 def _addmm(call: Call) -> Operator:
-    """addmm and baddbmm broadcast their first operand."""
-    batched = call.target.startswith("aten.baddbmm")
-    factors = ("batch1", "batch2") if batched else ("mat1", "mat2")
-    result = "b m n" if batched else "m n"
-    letters = result.split()[-call.rank("self") :] if call.rank("self") else []
-    bias = " ".join("1" if size == 1 else x for size, x in zip(call.shape("self"), letters, strict=True))
-    left, right = ("b m k", "b k n") if batched else ("m k", "k n")
+    """Its first operand is broadcast."""
+    first, second = [name for name in call.operands if name != "self"]
+    left, right, made = _ADDED[call.target]
+    bias = " ".join(_broadcast(made.split(), call.shape("self")))
     return Pattern(
         targets=(call.target,),
-        signature=f"{bias}, {left}, {right} -> {result}",
-        operands=("self", *factors),
-        pointwise=result,
-        contract="k",
-        zero=f"{factors[0]}*{factors[1]} + self",
-        weight=factors[1],
+        signature=f"{bias}, {left}, {right} -> {made}",
+        operands=("self", first, second),
+        pointwise=made,
+        contract="k a",
+        zero=f"{first}*{second} + self",
+        weight=second,
+    )
+
+
+_ADDED = {
+    "aten.addmm.default": ("m k", "k n", "m n"),
+    "aten.baddbmm.default": ("b m k", "b k n", "b m n"),
+    "aten.addbmm.default": ("a m k", "a k n", "m n"),
+    "aten.addmv.default": ("m k", "k", "m"),
+}
+
+
+def _einsum(call: Call) -> Operator:
+    """Letters of the result are alone, the others are summed over. `...` becomes letters of its own."""
+    equation = str(call.arguments["equation"]).replace(" ", "")
+    left, arrow, made = equation.partition("->")
+    names = list(call.operands)
+    if not arrow:
+        once = sorted(x for x in set(left) - {",", "."} if left.count(x) == 1)
+        made = "..." * ("..." in left) + "".join(once)
+    shapes = [call.shape(name) for name in names]
+    ranks = [len(shape) - len(word.replace("...", "")) for word, shape in zip(left.split(","), shapes, strict=True)]
+    dots = [f"dots{n}" for n in range(max(ranks))]
+
+    def letters(word: str, rank: int) -> list[str]:
+        before, found, after = word.partition("...")
+        return [*before, *(dots[len(dots) - rank :] if found else []), *after]
+
+    sides = [letters(word, rank) for word, rank in zip(left.split(","), ranks, strict=True)]
+    result = letters(made, len(dots))
+    if not all(len(side) == len(shape) for side, shape in zip(sides, shapes, strict=True)):
+        raise SignatureError(f"the equation {equation} doesn't fit operands of {', '.join(f'{len(s)} dims' for s in shapes)}")
+    summed = dict.fromkeys(x for side in sides for x in side if x not in result)
+    signature = ", ".join(" ".join(_broadcast(side, shape)) for side, shape in zip(sides, shapes, strict=True))
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{signature} -> {' '.join(_broadcast(result, call.result_shapes[0]))}",
+        operands=tuple(names),
+        pointwise=" ".join(result),
+        contract=" ".join(summed),
+        zero="*".join(names),
+        weight=names[-1] if len(names) == 2 else None,
     )
 
 
@@ -80,14 +112,64 @@ RECORDS: tuple[Record, ...] = (
         zero="input*weight + bias",
         weight="weight",
         doc="linear layer",
+        samples=(
+            "op(t(B, 4), t(5, 4), t(5))",
+            "op(t(B, 3, 2, 4), t(5, 4))",
+            "op(t(4), t(5, 4), t(5))",
+            "op(t(B, 1), t(5, 1))",
+        ),
     ),
-    Choice(targets=("aten.matmul.default",), doc="matrix product, broadcast", choose=_matmul),
-    _product("mm.default", left="m k", right="k n", result="m n", operands=("self", "mat2"), letters="m n"),
-    _product("bmm.default", left="b m k", right="b k n", result="b m n", operands=("self", "mat2"), letters="b m n"),
-    _product("mv.default", left="m k", right="k", result="m", operands=("self", "vec"), letters="m"),
-    _product("dot.default", left="k", right="k", result="", operands=("self", "tensor"), letters=""),
-    _product("outer.default", left="m", right="n", result="m n", operands=("self", "vec2"), letters="m n"),
     Choice(
-        targets=("aten.addmm.default", "aten.baddbmm.default"), doc="matrix product plus a bias that is broadcast", choose=_addmm
+        targets=("aten.matmul.default",),
+        doc="matrix product, broadcast",
+        choose=_matmul,
+        samples=(
+            "op(t(4), t(4))",
+            "op(t(4), t(4, 5))",
+            "op(t(3, 4), t(4))",
+            "op(t(B, 4), t(4, 5))",
+            "op(t(B, 2, 3, 4), t(4, 5))",
+            "op(t(3, 4), t(B, 2, 4, 5))",
+            "op(t(B, 3, 4), t(4))",
+            "op(t(4), t(B, 3, 4, 5))",
+            "op(t(B, 2, 3, 4), t(B, 2, 4, 5))",
+            "op(t(B, 1, 3, 4), t(2, 4, 5))",
+            "op(t(1, 3, 4), t(1, 4, 1))",
+        ),
+    ),
+    _product("mm.default", "m k, k n -> m n", "self", "mat2", sample="op(t(B, 4), t(4, 5))"),
+    _product("bmm.default", "b m k, b k n -> b m n", "self", "mat2", sample="op(t(B, 3, 4), t(B, 4, 5))"),
+    _product("mv.default", "m k, k -> m", "self", "vec", sample="op(t(3, 4), t(4))"),
+    _product("dot.default", "k, k -> ", "self", "tensor", sample="op(t(4), t(4))"),
+    _product("vdot.default", "k, k -> ", "self", "other", sample="op(t(4), t(4))"),
+    _product("outer.default", "m, n -> m n", "self", "vec2", sample="op(t(3), t(4))"),
+    Choice(
+        targets=tuple(_ADDED),
+        doc="matrix product plus a bias that is broadcast",
+        choose=_addmm,
+        samples=(
+            "addmm.default(t(5), t(B, 4), t(4, 5))",
+            "addmm.default(t(B, 1), t(B, 4), t(4, 5), beta=0.5, alpha=2)",
+            "addmm.default(t(), t(3, 4), t(4, 5))",
+            "baddbmm.default(t(3, 1), t(B, 3, 4), t(B, 4, 5))",
+            "baddbmm.default(t(B, 3, 5), t(B, 3, 4), t(B, 4, 5))",
+            "addbmm.default(t(5), t(6, 3, 4), t(6, 4, 5))",
+            "addmv.default(t(3), t(3, 4), t(4))",
+        ),
+    ),
+    Choice(
+        targets=("aten.einsum.default",),
+        doc="Einstein summation",
+        choose=_einsum,
+        samples=(
+            "op('bchw,oc->bohw', [t(B, 4, 3, 3), t(5, 4)])",
+            "op('...i, oi', [t(B, 3, 4), t(5, 4)])",
+            "op('bhqd,bhkd->bhqk', [t(B, 2, 3, 4), t(B, 2, 3, 4)])",
+            "op('ii->i', [t(4, 4)])",
+            "op('ij->', [t(3, 4)])",
+            "op('...ij,...jk->...ik', [t(B, 1, 3, 4), t(2, 4, 5)])",
+            "op('i,i,ij->j', [t(3), t(3), t(3, 4)])",
+            "op('b i, b i -> b', [t(2, 4), t(2, 1)])",
+        ),
     ),
 )

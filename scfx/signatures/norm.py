@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from scfx.facts import Mask, Zeros, known
+from scfx.facts import Fact, Zeros, both, either, everything, unknown
 from scfx.signatures.call import Call
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Choice, Operator, Record
@@ -30,45 +28,47 @@ class _ChannelNorm(Pattern):
         shape = call.result_shapes[0]
         size = shape[1]
 
-        def mask(name: str, dim: int = 0, absent: bool = False) -> Mask:
-            found = facts[name].along(dim) if name in facts else np.full(size, absent)
-            return np.zeros(size, bool) if found is None else found
+        def fact(name: str, dim: int = 0, absent: Fact | None = None) -> Fact:
+            return facts[name].fact(dim) if name in facts else absent or unknown(size)
 
-        centred = mask("input", 1)
+        centred = fact("input", 1)
         if not self.own_statistics:
-            centred = centred & mask("running_mean")
-        zero = (centred | mask("weight")) & mask("bias", absent=True)
-        return (Zeros.unknown(shape).replaced(1, known(zero)),)
+            centred = both(centred, fact("running_mean"))
+        zero = both(either(centred, fact("weight")), fact("bias", absent=everything(size)))
+        return (Zeros.of(zero if dim == 1 else unknown(n) for dim, n in enumerate(shape)),)
 
 
-def _channel_norm(name: str, per_sample: bool, own: bool) -> _ChannelNorm:
+def _channel_norm(name: str, pointwise: str, own: bool) -> _ChannelNorm:
     """Channels are always alone; samples and positions only where no statistic is taken over them."""
-    free = "b c *s" if not own else "b c" if per_sample else "c"
     why = f"{name} statistics over it"
     return _ChannelNorm(
         targets=(f"aten.{name}.default",),
         signature="b c *s, c, c, c, c -> b c *s",
         operands=("input", *_AFFINE, *_RUNNING),
-        pointwise=free,
+        pointwise=pointwise,
         reasons={"b": why, "*s": why},
         zero="input*weight + bias",
         own_statistics=own,
     )
 
 
-_BATCH = {training: _channel_norm("batch_norm", per_sample=False, own=training) for training in (False, True)}
-_INSTANCE = {own: _channel_norm("instance_norm", per_sample=True, own=own) for own in (False, True)}
+_KNOWN_STATISTICS = {name: _channel_norm(name, "b c *s", own=False) for name in ("batch_norm", "instance_norm")}
+_OF_THE_BATCH = {name: _channel_norm(name, "c", own=True) for name in ("batch_norm", "instance_norm")}
+_OF_A_SAMPLE = _channel_norm("instance_norm", "b c", own=True)
 
 
 def _batch_norm(call: Call) -> Operator:
-    return _BATCH[bool(call.arguments["training"]) or "running_mean" not in call.operands]
+    return (_OF_THE_BATCH if call.arguments["training"] else _KNOWN_STATISTICS)["batch_norm"]
 
 
 def _instance_norm(call: Call) -> Operator:
-    return _INSTANCE[bool(call.arguments["use_input_stats"])]
+    """Running statistics are means over the batch of those of each sample."""
+    if not call.arguments["use_input_stats"]:
+        return _KNOWN_STATISTICS["instance_norm"]
+    return _OF_THE_BATCH["instance_norm"] if "running_mean" in call.operands else _OF_A_SAMPLE
 
 
-def _group_norm(target: str, counted: str, doc: str) -> Pattern:
+def _group_norm(target: str, doc: str, samples: tuple[str, ...]) -> Pattern:
     return Pattern(
         targets=(target,),
         signature="b (G c) *s, (G c), (G c) -> b (G c) *s",
@@ -78,36 +78,83 @@ def _group_norm(target: str, counted: str, doc: str) -> Pattern:
         sizes={"G": "num_groups"},
         reasons={"*s": "group norm statistics over it"},
         zero="normalized*weight + bias",
-        counted=counted,
+        counted="scfx.group_norm.default",
         doc=doc,
+        samples=samples,
     )
 
 
-def _layer_norm(target: str, shape_argument: str, counted: str, doc: str) -> Choice:
+def _layer_norm(target: str, doc: str, samples: tuple[str, ...]) -> Choice:
     def choose(call: Call) -> Operator:
-        rank = call.rank("input")
-        inner = len(call.arguments[shape_argument])
+        inner = len(call.arguments["normalized_shape"])
         letters = " ".join(f"c{index}" for index in range(inner))
-        outer = " ".join(f"b{index}" for index in range(rank - inner))
+        outer = " ".join(f"b{index}" for index in range(call.rank("input") - inner))
         return Pattern(
             targets=(target,),
             signature=f"{outer} {letters}, {letters}, {letters} -> {outer} {letters}",
             operands=("input", *_AFFINE),
             pointwise=outer,
             statistic=letters,
-            size_lists={shape_argument: letters},
+            size_lists={"normalized_shape": letters},
             zero="normalized*weight + bias",
-            counted=counted,
+            counted="scfx.layer_norm.default",
         )
 
-    return Choice(targets=(target,), doc=doc, choose=choose)
+    return Choice(targets=(target,), doc=doc, choose=choose, samples=samples)
 
 
 RECORDS: tuple[Record, ...] = (
-    Choice(targets=("aten.batch_norm.default",), doc="batch norm", choose=_batch_norm),
-    Choice(targets=("aten.instance_norm.default",), doc="instance norm", choose=_instance_norm),
-    _group_norm("aten.group_norm.default", "scfx.group_norm.default", "group norm"),
-    _group_norm("scfx.group_norm.default", "scfx.group_norm.default", "group norm that keeps its count"),
-    _layer_norm("aten.layer_norm.default", "normalized_shape", "scfx.layer_norm.default", "layer norm"),
-    _layer_norm("scfx.layer_norm.default", "normalized_shape", "scfx.layer_norm.default", "layer norm that keeps its count"),
+    Choice(
+        targets=("aten.batch_norm.default",),
+        doc="batch norm",
+        choose=_batch_norm,
+        samples=(
+            "op(t(B, 4, 3, 3), t(4), t(4), s(4), s(4), True, 0.1, 1e-5, False)",
+            "op(t(B, 4, 3, 3), t(4), t(4), s(4), s(4), False, 0.1, 1e-5, False)",
+            "op(t(B, 4), None, None, s(4), s(4), False, 0.1, 1e-5, False)",
+            "op(t(1, 4, 2), None, t(4), None, None, True, 0.1, 1e-5, False)",
+            "op(t(B, 4, 2, 2, 2), None, None, s(4), s(4), True, 0.1, 1e-5, False)",
+        ),
+    ),
+    Choice(
+        targets=("aten.instance_norm.default",),
+        doc="instance norm",
+        choose=_instance_norm,
+        samples=(
+            "op(t(B, 4, 3, 3), t(4), t(4), None, None, True, 0.1, 1e-5, False)",
+            "op(t(B, 4, 5), None, None, None, None, True, 0.1, 1e-5, False)",
+            "op(t(2, 4, 3, 3), t(4), t(4), s(4), s(4), True, 0.1, 1e-5, False)",
+            "op(t(2, 4, 3, 3), t(4), t(4), s(4), s(4), False, 0.1, 1e-5, False)",
+        ),
+    ),
+    _group_norm(
+        "aten.group_norm.default",
+        "group norm",
+        (
+            "op(t(B, 6, 3, 3), 3, t(6), t(6))",
+            "op(t(B, 6, 5), 1, t(6), t(6))",
+            "op(t(2, 6, 2), 6, None, None)",
+            "op(t(B, 12), 3, t(12), None)",
+        ),
+    ),
+    _group_norm(
+        "scfx.group_norm.default",
+        "group norm that keeps its count",
+        ("op(t(B, 6, 3, 3), 3, t(6), t(6), 1e-5, False, 4)", "op(t(2, 6), 2, None, None, 1e-5, False, 5)"),
+    ),
+    _layer_norm(
+        "aten.layer_norm.default",
+        "layer norm",
+        (
+            "op(t(B, 5, 6), [6], t(6), t(6))",
+            "op(t(B, 4, 3, 2), [4, 3, 2], t(4, 3, 2), t(4, 3, 2))",
+            "op(t(6), [6], None, None)",
+            "op(t(B, 5, 1, 6), [1, 6], t(1, 6), None)",
+        ),
+    ),
+    _layer_norm(
+        "scfx.layer_norm.default",
+        "layer norm that keeps its count",
+        ("op(t(B, 5, 6), [6], t(6), t(6), 1e-5, False, 9)", "op(t(2, 4, 3), [4, 3], None, None, 1e-5, False, 20)"),
+    ),
 )

@@ -1,4 +1,4 @@
-"""Pooling and interpolation: channels are alone, windows are rigid."""
+"""Pooling, interpolation, sampling and padding by copies: channels are alone, windows are rigid."""
 
 from __future__ import annotations
 
@@ -6,41 +6,126 @@ from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Record
 
 _WINDOWED = {1: ("h", "u"), 2: ("h w", "u v"), 3: ("h w d", "u v x")}
+_SHAPES = {1: "9", 2: "8, 9", 3: "6, 7, 8"}
+_OVERLOADS = ("default", "vec")
 
 
-def _pool(rank: int, *names: str, results: int = 1, operand: str = "self", doc: str = "pooling") -> Pattern:
+def _pool(rank: int, *kinds: str, results: int = 1, operand: str = "self", doc: str = "pooling", samples: tuple[str, ...]) -> Pattern:
+    """Operators over `rank` dims of space. In samples, `#` is a list of so many equal numbers and `@` the shape of space."""
     inside, outside = _WINDOWED[rank]
+
+    def written(sample: str) -> str:
+        words = sample.replace("@", _SHAPES[rank]).split("#")
+        return words[0] + "".join(f"[{', '.join([word[0]] * rank)}]{word[1:]}" for word in words[1:])
+
     return Pattern(
-        targets=tuple(f"aten.{name}" for name in names),
+        targets=tuple(f"aten.{kind.format(n=rank)}" for kind in kinds),
         signature=f"*b {inside} -> " + ", ".join([f"*b {outside}"] * results),
         operands=(operand,),
         pointwise="*b",
         zero=operand,
         reasons=dict.fromkeys(f"{inside} {outside}".split(), f"{doc} window"),
         doc=doc,
+        samples=tuple(map(written, samples)),
     )
 
 
-_KINDS = ("avg_pool{n}d", "max_pool{n}d", "adaptive_avg_pool{n}d", "_adaptive_avg_pool{n}d", "quantized_max_pool{n}d")
-_WITH_INDICES = ("max_pool{n}d_with_indices", "adaptive_max_pool{n}d", "fractional_max_pool{n}d")
-_RESIZING = ("upsample_nearest{n}d", "_upsample_nearest_exact{n}d")
-_SMOOTH = {1: ("upsample_linear1d",), 2: ("upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
-           3: ("upsample_trilinear3d",)}  # fmt: skip
-_OVERLOADS = ("default", "vec")
+def _for_rank(rank: int) -> tuple[Pattern, ...]:
+    smooth = {1: ("linear1d",), 2: ("bilinear2d", "bicubic2d"), 3: ("trilinear3d",)}[rank]
+    targets = tuple(f"upsample_{kind}.default" for kind in smooth)
+    by_name = tuple(f"upsample_{kind}.vec" for kind in smooth)
+    nearest = ("upsample_nearest{n}d.%s", "_upsample_nearest_exact{n}d.%s")
+    unbatched = "op(t(4, @), #2)"
+    return (
+        _pool(rank, "avg_pool{n}d.default", samples=("op(t(B, 4, @), #3, #2, #1)", unbatched)),
+        _pool(rank, "max_pool{n}d.default", samples=("op(t(B, 4, @), #3, #1, #1, #2)",)),
+        _pool(rank, "max_pool{n}d_with_indices.default", results=2, samples=("op(t(B, 4, @), #3, #2, #1)", unbatched)),
+        _pool(rank, "adaptive_avg_pool{n}d.default", *(["_adaptive_avg_pool{n}d.default"] if rank > 1 else []),
+              samples=("op(t(B, 4, @), #1)", "op(t(4, @), #3)")),
+        _pool(rank, "adaptive_max_pool{n}d.default", results=2, samples=("op(t(B, 4, @), #1)", "op(t(4, @), #3)")),
+        _pool(rank, *(name % "default" for name in nearest), doc="interpolation", samples=("op(t(B, 4, @), #5)",)),
+        _pool(rank, *(name % "vec" for name in nearest), operand="input", doc="interpolation",
+              samples=("op(t(B, 4, @), #5, None)", "op(t(B, 4, @), None, #2)")),
+        _pool(rank, *targets, doc="interpolation", samples=("op(t(B, 4, @), #5, False)",)),
+        _pool(rank, *by_name, operand="input", doc="interpolation",
+              samples=("op(t(B, 4, @), #5, True, None)", "op(t(B, 4, @), None, False, #2)")),
+        _pool(rank, f"reflection_pad{rank}d.default", f"replication_pad{rank}d.default", doc="padding",
+              samples=(f"op(t(B, 4, @), {[1] * 2 * rank})", f"op(t(4, @), {[2] * 2 * rank})")),
+    )  # fmt: skip
 
 
-def _named(kinds: tuple[str, ...], rank: int, overloads: tuple[str, ...] = ("default",)) -> tuple[str, ...]:
-    return tuple(f"{kind.format(n=rank)}.{overload}" for kind in kinds for overload in overloads)
+def _fractional(rank: int) -> Pattern:
+    inside, outside = _WINDOWED[rank]
+    return Pattern(
+        targets=(f"aten.fractional_max_pool{rank}d.default",),
+        signature=f"b c {inside}, b c r -> b c {outside}, b c {outside}",
+        operands=("self", "random_samples"),
+        pointwise="b c",
+        zero="self",
+        doc="fractional pooling",
+        samples=(f"op(t(2, 4, {_SHAPES[rank]}), {[2] * rank}, {[3] * rank}, u(2, 4, {rank}))",),
+    )
+
+
+def _unpool(rank: int) -> Pattern:
+    inside, outside = _WINDOWED[rank]
+    return Pattern(
+        targets=(f"aten.max_unpool{rank}d.default",),
+        signature=f"*b {inside}, *b {inside} -> *b {outside}",
+        operands=("self", "indices"),
+        pointwise="*b",
+        zero="self",
+        doc="undoes max pooling",
+        samples=(f"op(t(2, 4, 2{', 2' * (rank - 1)}), i(2, 4, 2{', 2' * (rank - 1)}, high=16), {[4] * rank}"
+                 + (f", {[2] * 3}, {[0] * 3})" if rank == 3 else ")"),),
+    )  # fmt: skip
 
 
 RECORDS: tuple[Record, ...] = (
-    *(_pool(rank, *_named(_KINDS, rank)) for rank in _WINDOWED),
-    *(_pool(rank, *_named(_WITH_INDICES, rank), results=2) for rank in _WINDOWED),
-    *(_pool(rank, *_named(_RESIZING, rank, ("default",)), doc="interpolation") for rank in _WINDOWED),
-    *(_pool(rank, *_named(_RESIZING, rank, ("vec",)), operand="input", doc="interpolation") for rank in _WINDOWED),
-    *(_pool(rank, *_named(_SMOOTH[rank], rank), doc="interpolation") for rank in _WINDOWED),
-    *(_pool(rank, *_named(_SMOOTH[rank], rank, ("vec",)), operand="input", doc="interpolation") for rank in _WINDOWED),
-    _pool(1, "reflection_pad1d.default", "replication_pad1d.default", doc="padding"),
-    _pool(2, "reflection_pad2d.default", "replication_pad2d.default", doc="padding"),
-    _pool(3, "reflection_pad3d.default", "replication_pad3d.default", doc="padding"),
-)
+    *(record for rank in _WINDOWED for record in _for_rank(rank)),
+    *(_fractional(rank) for rank in (2, 3)),
+    *(_unpool(rank) for rank in (2, 3)),
+    _pool(2, "_upsample_bilinear2d_aa.default", "_upsample_bicubic2d_aa.default", doc="interpolation",
+          samples=("op(t(B, 4, @), #5, False)",)),
+    _pool(2, "_upsample_bilinear2d_aa.vec", "_upsample_bicubic2d_aa.vec", doc="interpolation", operand="input",
+          samples=("op(t(B, 4, @), #5, False, None)",)),
+    Pattern(
+        targets=("aten.grid_sampler.default",),
+        signature="b c *s, b *t k -> b c *t",
+        operands=("input", "grid"),
+        pointwise="b c *t",
+        ranks={"*s": "*t"},
+        zero="input",
+        reasons={"*s": "sampled from", "k": "coordinates"},
+        doc="samples at given places",
+        samples=("op(t(B, 4, 5, 5), t(B, 3, 2, 2), 0, 0, False)", "op(t(2, 4, 3, 3, 3), t(2, 2, 2, 2, 3), 1, 2, True)"),
+    ),
+    Pattern(
+        targets=("aten.grid_sampler_2d.default",),
+        signature="b c h w, b u v k -> b c u v",
+        operands=("input", "grid"),
+        pointwise="b c u v",
+        zero="input",
+        reasons={"h": "sampled from", "w": "sampled from", "k": "coordinates"},
+        doc="samples at given places",
+        samples=("op(t(B, 4, 5, 5), t(B, 3, 2, 2), 0, 1, False)",),
+    ),
+    Pattern(
+        targets=("aten.im2col.default",),
+        signature="*b c h w -> *b (c k) l",
+        pointwise="*b c",
+        reasons=dict.fromkeys("hwkl", "sliding window"),
+        zero="self",
+        doc="unfolds windows",
+        samples=("op(t(B, 4, 5, 5), [3, 3], [1, 1], [1, 1], [2, 2])", "op(t(4, 5, 5), [2, 2], [1, 1], [0, 0], [1, 1])"),
+    ),
+    Pattern(
+        targets=("aten.col2im.default",),
+        signature="*b (c k) l -> *b c h w",
+        pointwise="*b c",
+        reasons=dict.fromkeys("hwkl", "sliding window"),
+        zero="self",
+        doc="folds windows",
+        samples=("op(t(B, 36, 16), [4, 4], [3, 3], [1, 1], [1, 1], [1, 1])", "op(t(12, 4), [4, 4], [2, 2], [1, 1], [0, 0], [2, 2])"),
+    ),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Operators that move whole dims around or repeat along them."""
+"""Operators that move whole dims around, or channels within one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Choice, Operator, Record
 
 
-def _letters(rank: int) -> list[str]:
+def letters_of(rank: int) -> list[str]:
+    """One letter for each of so many dims."""
     return [f"d{index}" for index in range(rank)]
 
 
 def _permuted(order_of: Callable[[Call, int], list[int]]) -> Callable[[Call], Operator]:
     def choose(call: Call) -> Operator:
-        letters = _letters(call.rank("self"))
+        letters = letters_of(call.rank("self"))
         result = [letters[index] for index in order_of(call, len(letters))]
         return Pattern(
             targets=(call.target,),
@@ -33,8 +34,9 @@ def _permutation(call: Call, rank: int) -> list[int]:
 
 def _transposition(call: Call, rank: int) -> list[int]:
     order = list(range(rank))
-    a, b = (call.dim(name, rank) for name in ("dim0", "dim1"))
-    order[a], order[b] = order[b], order[a]
+    a, b = (call.dim(name, rank) for name in call.arguments if name != "self")
+    if rank:
+        order[a], order[b] = order[b], order[a]
     return order
 
 
@@ -42,99 +44,77 @@ def _reversal(call: Call, rank: int) -> list[int]:
     return list(range(rank))[::-1]
 
 
-def _expand(call: Call) -> Operator:
-    """New dims and dims of size 1 grow; each copy is a channel of its own."""
-    rank, shape, result = call.rank("self"), call.shape("self"), call.result_shapes[0]
-    own: list[str] = []
-    made: list[str] = []
-    for index, size in enumerate(result):
-        position = index - (len(result) - rank)
-        if position >= 0:
-            own.append("1" if shape[position] == 1 else f"d{index}")
-        grown = position < 0 or shape[position] == 1
-        made.append("1" if size == 1 else f"n{index}" if grown else f"d{index}")
-    return Pattern(
-        targets=(call.target,),
-        signature=f"{' '.join(own)} -> {' '.join(made)}",
-        pointwise=" ".join(x for x in own if x != "1"),
-        free=" ".join(x for x in made if x[0] == "n"),
-        size_lists={"size": "result"},
-        zero="self",
-    )
+def _last_two(call: Call, rank: int) -> list[int]:
+    return [*range(rank - 2), rank - 1, rank - 2]
 
 
-def _repeat(call: Call) -> Operator:
-    """Dims are tiled: the copies are the outer factor."""
-    argument = "repeats" if "repeats" in call.arguments else "dims"
-    rank, shape = call.rank("self"), call.shape("self")
-    counts = call.integers(argument)
-    extra = len(counts) - rank
-    counts = [1] * -extra + counts
-    own = ["1" if size == 1 else f"d{index}" for index, size in enumerate(shape)]
-    copies = ["" if count == 1 else f"n{index}" for index, count in enumerate(counts)]
-    padded = ["1"] * max(extra, 0) + own
-    made = [f"({n} {d})" if n and d != "1" else n or d for n, d in zip(copies, padded, strict=True)]
-    return Pattern(
-        targets=(call.target,),
-        signature=f"{' '.join(own)} -> {' '.join(made)}",
-        pointwise=" ".join(x for x in own if x != "1"),
-        free=" ".join(x for x in copies if x),
-        reasons={},
-        size_lists={argument: " ".join(x or "-" for x in copies[max(-extra, 0) :])},
-        zero="self",
-    )
-
-
-def _repeat_interleave(call: Call) -> Operator:
-    """Every index is repeated: the copies are the inner factor."""
-    rank, result = call.rank("self"), call.result_shapes[0]
-    if call.arguments["dim"] is None:
-        letters = _letters(rank)
-        return Pattern(targets=(call.target,), signature=f"{' '.join(letters)} -> ({' '.join(letters)} n)", zero="self")
-    at = call.dim("dim", rank)
-    letters = _letters(rank)
-    made = [f"({x} n)" if index == at and result[at] != call.shape("self")[at] else x for index, x in enumerate(letters)]
-    return Pattern(
-        targets=(call.target,),
-        signature=f"{' '.join(letters)} -> {' '.join(made)}",
-        pointwise=" ".join(letters),
-        zero="self",
-    )
-
-
-def _rolled(call: Call) -> Operator:
-    """Indices along the named dims change places: those dims are rigid."""
-    letters = _letters(call.rank("self"))
-    gone = call.dim_list("dims", len(letters))
+def _disordered(call: Call) -> Operator:
+    """Indices along the named dims change places, or some become zero: those dims are rigid."""
+    letters = letters_of(call.rank("self"))
+    gone = call.dim_list("dims", len(letters)) if "dims" in call.arguments else range(len(letters))[-2:]
     return Pattern(
         targets=(call.target,),
         signature=f"{' '.join(letters)} -> {' '.join(letters)}",
         pointwise=" ".join(x for index, x in enumerate(letters) if index not in gone),
-        reasons={f"d{index}": "indices change places along it" for index in gone},
+        reasons={f"d{index}": f"{call.target} works along it" for index in gone},
         zero="self",
     )
 
 
 def _prelu(call: Call) -> Operator:
     shared = call.shape("weight") in ((), (1,))
-    rest = "" if call.rank("self") == 1 else "b " if not shared else ""
     slope = "1" if call.rank("weight") else ""
-    signature = f"*b, {slope} -> *b" if shared else f"{rest}c *s, c -> {rest}c *s"
     return Pattern(
-        targets=(call.target,), signature=signature, operands=("self", "weight"), pointwise="*b b c *s" if not shared else "*b", zero="self"
+        targets=(call.target,),
+        signature=f"*b, {slope} -> *b" if shared else "b c *s, c -> b c *s",
+        operands=("self", "weight"),
+        pointwise="*b" if shared else "b c *s",
+        zero="self",
     )
 
 
 RECORDS: tuple[Record, ...] = (
-    Choice(targets=("aten.permute.default",), doc="permutes dims", choose=_permuted(_permutation)),
     Choice(
-        targets=("aten.transpose.int", "aten.swapaxes.default", "aten.swapdims.default"), doc="swaps two dims", choose=_permuted(_transposition)
+        targets=("aten.permute.default",),
+        doc="permutes dims",
+        choose=_permuted(_permutation),
+        samples=("op(t(B, 2, 3, 4), [0, 2, 3, 1])", "op(t(2, 3), [-1, 0])", "op(t(3), [0])"),
     ),
-    Choice(targets=("aten.t.default", "aten.numpy_T.default"), doc="reverses dims", choose=_permuted(_reversal)),
-    Choice(targets=("aten.expand.default",), doc="repeats without copying", choose=_expand),
-    Choice(targets=("aten.repeat.default", "aten.tile.default"), doc="tiles", choose=_repeat),
-    Choice(targets=("aten.repeat_interleave.self_int",), doc="repeats each index", choose=_repeat_interleave),
-    Choice(targets=("aten.flip.default", "aten.roll.default"), doc="flips or rolls", choose=_rolled),
+    Choice(
+        targets=("aten.transpose.int", "aten.swapaxes.default", "aten.swapdims.default"),
+        doc="swaps two dims",
+        choose=_permuted(_transposition),
+        samples=("op(t(B, 2, 3), 1, -1)", "op(t(4), 0, -1)"),
+    ),
+    Choice(
+        targets=("aten.t.default", "aten.numpy_T.default"),
+        doc="reverses dims",
+        choose=_permuted(_reversal),
+        samples=("op(t(2, 3))", "op(t(4))"),
+    ),
+    Choice(
+        targets=("aten.mT.default", "aten.adjoint.default"),
+        doc="swaps the last two dims",
+        choose=_permuted(_last_two),
+        samples=("op(t(B, 2, 3))",),
+    ),
+    Choice(
+        targets=("aten.flip.default", "aten.roll.default"),
+        doc="flips or rolls",
+        choose=_disordered,
+        samples=(
+            "flip.default(t(B, 4, 5), [1])",
+            "flip.default(t(4, 5), [0, -1])",
+            "roll.default(t(B, 4, 5), [1], [2])",
+            "roll.default(t(2, 3), [1])",
+        ),
+    ),
+    Choice(
+        targets=("aten.tril.default", "aten.triu.default"),
+        doc="one triangle of matrices",
+        choose=_disordered,
+        samples=("op(t(B, 3, 4, 4))", "op(t(4, 4), 1)"),
+    ),
     Pattern(
         targets=("aten.pixel_shuffle.default",),
         signature="*b (c u v) h w -> *b c (h u) (w v)",
@@ -143,6 +123,7 @@ RECORDS: tuple[Record, ...] = (
         reasons=dict.fromkeys("u v h w".split(), "pixel shuffle"),
         zero="self",
         doc="pixel shuffle",
+        samples=("op(t(B, 12, 3, 4), 2)", "op(t(8, 3, 3), 2)"),
     ),
     Pattern(
         targets=("aten.pixel_unshuffle.default",),
@@ -152,6 +133,7 @@ RECORDS: tuple[Record, ...] = (
         reasons=dict.fromkeys("u v h w".split(), "pixel unshuffle"),
         zero="self",
         doc="pixel unshuffle",
+        samples=("op(t(B, 3, 4, 6), 2)", "op(t(2, 9, 3), 3)"),
     ),
     Pattern(
         targets=("aten.channel_shuffle.default", "aten.native_channel_shuffle.default"),
@@ -160,6 +142,12 @@ RECORDS: tuple[Record, ...] = (
         sizes={"g": "groups"},
         zero="self",
         doc="channel shuffle",
+        samples=("op(t(2, 12, 3, 3), 3)",),
     ),
-    Choice(targets=("aten.prelu.default",), doc="PReLU, its slope for each channel or shared", choose=_prelu),
+    Choice(
+        targets=("aten.prelu.default",),
+        doc="PReLU, its slope for each channel or shared",
+        choose=_prelu,
+        samples=("op(t(B, 4, 5), t(4))", "op(t(B, 4), t(4))", "op(t(B, 4, 5), t(1))", "op(t(4), t(1))", "op(t(3, 4), t())"),
+    ),
 )

@@ -34,12 +34,15 @@ class Record(ABC):
     Attributes:
         targets: Qualified names, such as "aten.relu.default".
         doc: One line for the operator table.
-        samples: Calls as Python expressions, over which the generic test slices operands and compares.
+        samples: Calls as Python expressions (tests/signatures/samples.py says how to read them), over which the generic test slices
+            operands and compares.
+        refused: Calls that must pin what they touch.
     """
 
     targets: tuple[str, ...]
     doc: str = ""
     samples: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     @abstractmethod
     def for_call(self, call: Call) -> Operator:
@@ -82,7 +85,6 @@ class Operator(Record):
     def weights(self, call: Call) -> Mapping[str, tuple[tuple[tuple[bool, int], ...], ...]]:
         """Operands that are weights to quantize: for each of its dims the row-major factors (makes output?, size)."""
         return {}
-
 
     def factors(self, call: Call) -> Collection[str]:
         """Operands that only scale another one: where that is zero, the scale doesn't matter."""

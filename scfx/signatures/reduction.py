@@ -1,90 +1,119 @@
-"""Reductions and other operators that work along some dims: sums contract, means are statistics, the rest is rigid."""
+"""Reductions: sums contract, means are statistics, the rest is rigid."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from scfx.facts import LARGE
 from scfx.signatures.call import Call
 from scfx.signatures.pattern import Pattern
-from scfx.signatures.record import Choice, Operator, Record
+from scfx.signatures.record import Choice, Kept, Operator, Record, Replacement
+from scfx.signatures.resizing import kept_size
 
 
-def _letters(rank: int) -> list[str]:
-    return [f"d{index}" for index in range(rank)]
-
-
-def _reduced(*names: str, kind: str = "rigid", results: int = 1, zero: str = "self", counted: str | None = None, doc: str) -> Choice:
+def _reduced(
+    *names: str, kind: str = "rigid", results: int = 1, zero: str = "self", make: type[Pattern] = Pattern, doc: str,
+    samples: tuple[str, ...],
+) -> Choice:  # fmt: skip
     """A reduction over the dims that the argument `dim` names, or over all of them where it names none."""
-    targets = tuple(f"aten.{name}" if "." in name and not name.startswith("scfx") else name for name in names)
+    targets = tuple(name if name.startswith("scfx") else f"aten.{name}" for name in names)
 
     def choose(call: Call) -> Operator:
-        rank = call.rank("self")
-        gone = call.dim_list("dim", rank) if "dim" in call.arguments else tuple(range(rank))
-        keepdim = bool(call.arguments.get("keepdim", False))
-        letters = _letters(rank)
-        result = ["1" if index in gone else x for index, x in enumerate(letters) if keepdim or index not in gone]
-        over = [x for index, x in enumerate(letters) if index in gone]
-        return Pattern(
-            targets=(call.target,),
-            signature=f"{' '.join(letters)} -> " + ", ".join([" ".join(result)] * results),
-            pointwise=" ".join(x for x in letters if x not in over),
-            contract=" ".join(over) if kind == "contract" else "",
-            statistic=" ".join(over) if kind == "statistic" else "",
-            reasons=dict.fromkeys(over, f"{doc} over it"),
-            zero=zero,
-            counted=counted,
-        )
+        return _reduction(call, kind, results, zero, make, doc)
 
-    return Choice(targets=targets, doc=doc, choose=choose)
+    return Choice(targets=targets, doc=doc, choose=choose, samples=samples)
 
 
-def _along(*names: str, results: int = 1, zero: str = "self", operand: str = "self", doc: str) -> Choice:
-    """An operator that mixes what lies along one dim and keeps the shape, or changes the size of that dim alone."""
+def _reduction(call: Call, kind: str, results: int, zero: str, make: type[Pattern], doc: str) -> Pattern:
+    rank = call.rank("self")
+    gone = call.dim_list("dim", rank) if "dim" in call.arguments else tuple(range(rank))
+    keepdim = bool(call.arguments.get("keepdim", False))
+    letters = [f"d{index}" for index in range(rank)]
+    result = ["1" if index in gone else x for index, x in enumerate(letters) if keepdim or index not in gone]
+    over = " ".join(letters[index] for index in gone)
+    return make(
+        targets=(call.target,),
+        signature=f"{' '.join(letters)} -> " + ", ".join([" ".join(result)] * results),
+        pointwise=" ".join(x for index, x in enumerate(letters) if index not in gone),
+        contract=over if kind == "contract" else "",
+        statistic=over if kind == "statistic" else "",
+        reasons=dict.fromkeys(over.split(), f"{doc} over it"),
+        zero=zero,
+    )
 
-    def choose(call: Call) -> Operator:
-        rank = call.rank(operand)
-        dim = call.dim("dim", rank)
-        letters = _letters(rank)
-        changed = [f"t{index}" if index == dim and call.result_shapes[0][dim] != call.shape(operand)[dim] else x
-                   for index, x in enumerate(letters)]  # fmt: skip
-        return Pattern(
-            targets=(call.target,),
-            signature=f"{' '.join(letters)} -> " + ", ".join([" ".join(changed)] * results),
-            operands=(operand,),
-            pointwise=" ".join(x for index, x in enumerate(letters) if index != dim),
-            reasons={f"d{dim}": f"{doc} along it", f"t{dim}": f"{doc} along it"},
-            zero=zero,
-        )
 
-    return Choice(targets=tuple(f"aten.{name}" for name in names), doc=doc, choose=choose)
+@dataclass(frozen=True, kw_only=True)
+class _Mean(Pattern):
+    """A mean: of the dims that shrink, the original and the present number of indices are written down."""
+
+    counted: str | None = "scfx.mean.default"
+
+    def resize(self, call: Call, kept: Kept) -> Replacement | None:
+        change = super().resize(call, kept)
+        if change is None:
+            return None
+        over = [dim for letter, dim in _dims(call).items() if letter in self.statistic.split() and dim.size <= LARGE]
+        arguments: dict[str, Any] = {**change.arguments, "kept": prod(kept_size(dim, kept) for dim in over)}
+        return Replacement(arguments, change.target)
+
+
+def _dims(call: Call) -> Mapping[str, Any]:
+    return {f"d{index}": dim for index, dim in enumerate(call.operands["self"])}
 
 
 def _vector_norm(call: Call) -> Operator:
     """Zeros don't count in a norm of non-negative order."""
-    order = call.arguments["ord"]
-    kind = "contract" if isinstance(order, (int, float)) and order >= 0 else "rigid"
-    return _reduced(call.target.removeprefix("aten."), kind=kind, doc="norm").for_call(call)
+    order = call.arguments["ord"] if "ord" in call.arguments else call.arguments["p"]
+    kind = "contract" if order is None or (isinstance(order, (int, float)) and order >= 0) else "rigid"
+    return _reduction(call, kind, 1, "self", Pattern, "norm")
 
+
+_DIMS = ("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [-1, 1], True)", "op(t(3, 4), [0])", "op(t(4), [0])")
+_DIM = ("op(t(B, 4, 5), 1)", "op(t(B, 4, 5), -1, True)", "op(t(4), 0)")
+_ALL = ("op(t(3, 4, 5))", "op(t(4))", "op(t())")
 
 RECORDS: tuple[Record, ...] = (
-    _reduced("sum.dim_IntList", "sum.default", "nansum.default", kind="contract", doc="sum"),
-    _reduced("mean.dim", "mean.default", kind="statistic", counted="scfx.mean.default", doc="mean"),
-    _reduced("scfx.mean.default", kind="statistic", counted="scfx.mean.default", doc="mean that keeps its count"),
-    _reduced("amax.default", "amin.default", "max.default", "min.default", doc="extremum"),
-    _reduced("max.dim", "min.dim", "median.dim", "mode.default", "kthvalue.default", results=2, doc="extremum"),
-    _reduced("argmax.default", "argmin.default", zero="", doc="extremum's index"),
-    _reduced("prod.dim_int", "prod.default", doc="product"),
-    _reduced("logsumexp.default", zero="", doc="log-sum-exp"),
+    _reduced("sum.dim_IntList", kind="contract", doc="sum", samples=(*_DIMS, "op(t(3, 4), [])", "op(t(3, 4), None, True)")),
+    _reduced("sum.default", "nansum.default", kind="contract", doc="sum", samples=_ALL),
     _reduced(
-        "var.correction", "var.dim", "var.default", "std.correction", "std.dim", "std.default", "norm.ScalarOpt_dim", "norm.Scalar",
-        doc="statistic",
+        "mean.dim", kind="statistic", make=_Mean, doc="mean",
+        samples=(*_DIMS, "op(t(3, 4), [])", "op(t(B, 4, 2, 2), [1, 2, 3])", "op(t(B, 4), [0, 1])"),
     ),
-    _reduced("any.dim", "any.default", "any.dims", "count_nonzero.dim_IntList", kind="contract", doc="count of non-zeros"),
-    Choice(targets=("aten.linalg_vector_norm.default",), doc="vector norm", choose=_vector_norm),
-    _reduced("all.dim", "all.default", "all.dims", zero="", doc="statistic"),
-    _reduced("var_mean.correction", "std_mean.correction", results=2, doc="statistic"),
-    _along("softmax.int", "log_softmax.int", "_softmax.default", "_log_softmax.default", zero="", doc="softmax"),
-    _along("cumsum.default", "cumprod.default", doc="cumulation"),
-    _along("logcumsumexp.default", zero="", doc="cumulation"),
-    _along("cummax.default", "cummin.default", results=2, doc="cumulation"),
-    _along("sort.default", "topk.default", results=2, doc="order"),
-    _along("argsort.default", zero="", doc="order"),
+    _reduced("mean.default", kind="statistic", make=_Mean, doc="mean", samples=(*_ALL, "op(t(B, 4, 5))")),
+    _reduced(
+        "scfx.mean.default", kind="statistic", make=_Mean, doc="mean that keeps its count",
+        samples=("op(t(B, 4, 5), [1], kept=4, count=7)", "op(t(3, 4), kept=12, count=20)"),
+    ),
+    _reduced("amax.default", "amin.default", doc="extremum", samples=_DIMS),
+    _reduced("max.default", "min.default", "median.default", doc="extremum", samples=_ALL),
+    _reduced("max.dim", "min.dim", "median.dim", "mode.default", results=2, doc="extremum", samples=_DIM),
+    _reduced("kthvalue.default", results=2, doc="order", samples=("op(t(B, 4, 5), 2, 1)",)),
+    _reduced("argmax.default", "argmin.default", zero="", doc="extremum's index", samples=_DIM),
+    _reduced("prod.dim_int", doc="product", samples=_DIM),
+    _reduced("prod.default", doc="product", samples=_ALL),
+    _reduced("logsumexp.default", zero="", doc="log-sum-exp", samples=_DIMS),
+    _reduced("var.correction", "std.correction", doc="statistic", samples=("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [-1], correction=0)")),
+    _reduced("var.dim", "std.dim", doc="statistic", samples=("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [2], False, True)")),
+    _reduced("var.default", "std.default", doc="statistic", samples=("op(t(3, 4, 5))",)),
+    _reduced("var_mean.correction", "std_mean.correction", results=2, doc="statistic", samples=("op(t(B, 4, 5), [1], keepdim=True)",)),
+    _reduced("any.dim", kind="contract", doc="whether any is not zero", samples=_DIM),
+    _reduced("any.dims", kind="contract", doc="whether any is not zero", samples=_DIMS),
+    _reduced("any.default", "count_nonzero.default", kind="contract", doc="count of non-zeros", samples=_ALL),
+    _reduced("count_nonzero.dim_IntList", kind="contract", doc="count of non-zeros", samples=("op(t(B, 4, 5), [1, 2])",)),
+    _reduced("all.dim", zero="", doc="whether all are not zero", samples=_DIM),
+    _reduced("all.dims", zero="", doc="whether all are not zero", samples=_DIMS),
+    _reduced("all.default", zero="", doc="whether all are not zero", samples=_ALL),
+    Choice(
+        targets=("aten.linalg_vector_norm.default",), doc="vector norm", choose=_vector_norm,
+        samples=("op(t(B, 4, 5), 2, [1])", "op(t(B, 4, 5), 1, [-1], True)", "op(t(3, 4))", "op(t(3, 4), float('inf'), [1])",
+                 "op(t(3, 4), -1, [1])", "op(t(3, 4), 0, [0])"),
+    ),
+    Choice(
+        targets=("aten.norm.ScalarOpt_dim", "aten.norm.Scalar"), doc="vector norm", choose=_vector_norm,
+        samples=("norm.ScalarOpt_dim(t(B, 4, 5), None, [1])", "norm.ScalarOpt_dim(t(B, 4, 5), 3, [1, 2], True)",
+                 "norm.Scalar(t(3, 4), 2)"),
+    ),
 )  # fmt: skip

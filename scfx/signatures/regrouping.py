@@ -1,4 +1,4 @@
-"""Operators that see the same row-major elements through other dimensions: view, reshape, flatten, unflatten, repeat."""
+"""Operators that see the same row-major elements through other dimensions: view, reshape, flatten, unflatten, squeeze."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scfx.dims import ONE, Dim, factors, product
-from scfx.facts import Fact, Zeros, regroup
+from scfx.facts import Zeros, regroup
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.record import Kept, Record
@@ -16,58 +16,47 @@ from scfx.signatures.resizing import resized_list
 def _regrouped(call: Call) -> tuple[Dims, ...]:
     """Dims of the result: fresh ones, whose row-major product is that of the operand's dims.
 
-    Dims that are the same before and after are matched one by one first, so that what has nothing to do with the regrouping
-    (batch, space) is left alone.
+    Wherever the products of the sizes so far agree, what lies between is one group, so that what has nothing to do with the
+    regrouping (batch, space) is left alone.
     """
-    source, shape = list(call.operands["self"]), call.result_shapes[0]
+    source, shape = list(call.operands["self"]), list(call.result_shapes[0])
     if 0 in shape:
         return (tuple(call.fresh(size, "reshape of nothing") for size in shape),)
     result: list[Dim] = []
-    pending: list[Dim] = []
-    group: list[int] = []
+    dims: list[Dim] = []
+    sizes: list[int] = []
     left = right = 1
-    sizes = list(shape)
-    # Walk both shapes; wherever the products so far agree, what lies between is one closed group.
-    while source or sizes:
+    while source or shape:
         if left <= right and source:
-            dim = source.pop(0)
-            pending.append(dim)
-            left *= dim.size
-        elif sizes:
-            group.append(sizes.pop(0))
-            right *= group[-1]
-        if left == right and pending and group:
-            result.extend(_group(call, pending, group))
-            pending, group = [], []
-    result.extend(_group(call, pending, group) if group or pending else [])
-    return (tuple(result),)
+            dims.append(source.pop(0))
+            left *= dims[-1].size
+        else:
+            sizes.append(shape.pop(0))
+            right *= sizes[-1]
+        if left == right and dims and sizes:
+            result.extend(_group(call, dims, sizes))
+            dims, sizes = [], []
+    return ((*result, *_group(call, dims, sizes)),)
 
 
 def _group(call: Call, dims: list[Dim], sizes: list[int]) -> list[Dim]:
-    real = [size for size in sizes if size != 1]
-    if len(real) <= 1:
-        whole = product(*dims)
-        return [whole if size != 1 else ONE for size in sizes]
+    if sum(size != 1 for size in sizes) <= 1:
+        return [product(*dims) if size != 1 else ONE for size in sizes]
     made = [call.fresh(size) for size in sizes]
     call.unify(product(*dims), product(*made))
     return made
 
 
-def _factor_sizes(dim: Dim) -> tuple[int, ...]:
-    return tuple(factor.size for factor in factors(dim)) or (1,)
-
-
 def _regrouped_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
     operand = facts["self"]
-    source = [Fact(fact.sizes, fact.masks) for fact in operand.dims]
     if 0 in call.result_shapes[0]:
         return (Zeros.unknown(call.result_shapes[0]),)
-    result = regroup(source, [_factor_sizes(dim) for dim in call.results[0]])
-    return (Zeros.of(result, operand.whole),)
+    groups = [tuple(factor.size for factor in factors(dim)) or (1,) for dim in call.results[0]]
+    return (Zeros.of(regroup(operand.dims, groups), operand.whole),)
 
 
-def _new_sizes(call: Call, kept: Kept) -> Mapping[str, Any]:
-    return resized_list(call, _LISTS[call.target], list(call.results[0]), kept)
+def _new_sizes(argument: str, call: Call, kept: Kept) -> Mapping[str, Any]:
+    return resized_list(call, argument, list(call.results[0]), kept)
 
 
 def _unflattened_sizes(call: Call, kept: Kept) -> Mapping[str, Any]:
@@ -75,18 +64,57 @@ def _unflattened_sizes(call: Call, kept: Kept) -> Mapping[str, Any]:
     return resized_list(call, "sizes", list(call.results[0][at : at + len(call.arguments["sizes"])]), kept)
 
 
-_LISTS = {"aten.view.default": "size", "aten.reshape.default": "shape", "aten._unsafe_view.default": "size"}
+_SAMPLES = (
+    "op(t(B, 12, 2), [B, 3, 4, 2])",
+    "op(t(B, 3, 4, 2), [B, -1, 2])",
+    "op(t(B, 3, 4), [B * 3, 4])",
+    "op(t(B, 12), [-1, 3, 2, 2])",
+    "op(t(6, 4), [4, 6])",
+    "op(t(B, 6, 1, 1), [B, 6])",
+    "op(t(2, 3), [6])",
+    "op(t(1), [])",
+    "op(t(2, 1, 6), [1, 2, 2, 1, 3])",
+)
+
+
+def _sized(argument: str, *targets: str) -> Coded:
+    return Coded(
+        targets=targets,
+        doc="regroups dims",
+        dims=_regrouped,
+        zero=_regrouped_zeros,
+        arguments=lambda call, kept: _new_sizes(argument, call, kept),
+        samples=_SAMPLES,
+    )
 
 
 RECORDS: tuple[Record, ...] = (
-    Coded(targets=tuple(_LISTS), doc="regroups dims", dims=_regrouped, zero=_regrouped_zeros, arguments=_new_sizes),
+    _sized("size", "aten.view.default", "aten._unsafe_view.default"),
+    _sized("shape", "aten.reshape.default"),
     Coded(
         targets=("aten.flatten.using_ints", "aten.squeeze.dims", "aten.squeeze.dim", "aten.unsqueeze.default", "aten.ravel.default"),
         doc="merges, drops or adds dims",
         dims=_regrouped,
         zero=_regrouped_zeros,
+        samples=(
+            "flatten.using_ints(t(B, 3, 2, 2), 1)",
+            "flatten.using_ints(t(B, 3, 2, 2), 1, 2)",
+            "flatten.using_ints(t(B, 3, 4))",
+            "squeeze.dims(t(B, 4, 1, 1), [2, -1])",
+            "squeeze.dims(t(B, 1, 4), [1, 2])",
+            "squeeze.dim(t(B, 4, 1), -1)",
+            "squeeze.dim(t(B, 4, 1), 1)",
+            "unsqueeze.default(t(B, 4), -1)",
+            "unsqueeze.default(t(), 0)",
+            "ravel.default(t(3, 4))",
+        ),
     ),
     Coded(
-        targets=("aten.unflatten.int",), doc="splits a dim", dims=_regrouped, zero=_regrouped_zeros, arguments=_unflattened_sizes
+        targets=("aten.unflatten.int",),
+        doc="splits a dim",
+        dims=_regrouped,
+        zero=_regrouped_zeros,
+        arguments=_unflattened_sizes,
+        samples=("op(t(B, 12), 1, [3, 4])", "op(t(B, 12, 2), -2, [2, -1, 3])", "op(t(B, 4), 1, [4])"),
     ),
 )

@@ -7,6 +7,7 @@ from math import gcd, prod
 from typing import Any
 
 from scfx.dims import Concat, Dim, Var, resolve
+from scfx.facts import LARGE
 from scfx.signatures.call import Call
 from scfx.signatures.record import Kept
 
@@ -24,7 +25,7 @@ def kept_size(dim: Dim, kept: Kept) -> int:
     """How many indices of a dim stay. Symbolic axes stay as they are."""
     dim = resolve(dim)
     if isinstance(dim, Var):
-        return dim.size if dim.pin is not None else int(kept(dim).sum())
+        return dim.size if dim.pin is not None or dim.size > LARGE else int(kept(dim).sum())
     sizes = [kept_size(part, kept) for part in dim.parts]
     return sum(sizes) if isinstance(dim, Concat) else prod(sizes)
 

@@ -1,0 +1,88 @@
+"""From DOT source to a picture file: graphviz in a process of its own, and files that are whole or not there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from scfx.errors import InputError, ScfxError
+
+#: The formats that `render` writes, by the ending of the file name.
+FORMATS = ("svg", "png", "pdf", "dot")
+
+#: How long graphviz may take, in seconds, and what is given up for speed when it takes longer.
+EFFORTS: tuple[tuple[int, str], ...] = ((60, ""), (120, 'splines="line"; nslimit="0.2"; nslimit1="0.2"; mclimit="0.2";'))
+
+# In a process of its own graphviz can be stopped, and what it and its font library say stays out of the terminal.
+_SCRIPT = """
+import sys
+from pygraphviz import AGraph
+picture = AGraph(string=sys.stdin.buffer.read().decode()).draw(format=sys.argv[1], prog="dot")
+sys.stdout.buffer.write(picture)
+"""
+
+
+def format_of(path: Path) -> str:
+    """The format that the ending of a file name stands for.
+
+    Raises:
+        InputError: It stands for none; the message has those that there are.
+    """
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in FORMATS:
+        raise InputError(
+            f"the ending of the file name chooses the format: {path.name!r} has to end in {', '.join(f'.{f}' for f in FORMATS)}"
+        )
+    return ending
+
+
+def draw(source: str, form: str) -> bytes:
+    """Lays out a graph in DOT, without the closing brace, and returns the picture; the source itself for "dot".
+
+    Raises:
+        ScfxError: pygraphviz is missing, or graphviz failed.
+    """
+    if form == "dot":
+        return f"{source}}}\n".encode()
+    if importlib.util.find_spec("pygraphviz") is None:
+        raise ScfxError(
+            "drawing needs pygraphviz, whose wheels bring graphviz along: pip install 'scfx[draw]'. "
+            "Without it a graph can be written as .dot, for any graphviz to draw."
+        )
+    for seconds, settings in EFFORTS:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-c", _SCRIPT, form],
+                input=f"{source}{settings}}}\n".encode(),
+                capture_output=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            continue
+        if done.returncode != 0 or not done.stdout:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ScfxError(f"graphviz failed to draw the graph: {said[-1] if said else f'exit status {done.returncode}'}")
+        return done.stdout
+    raise ScfxError(
+        f"graphviz took more than {EFFORTS[-1][0]} seconds to lay out the graph; write it as .dot, or analyse a submodule."
+    )
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file that is never seen half written: on failure what was there before stays.
+
+    Raises:
+        ScfxError: The file can't be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError as error:
+        raise ScfxError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""A signature applied to one call: the size and the dim of each letter."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from scfx.dims import Dim, product
+from scfx.signatures.call import Call
+from scfx.signatures.notation import Factors, Signature
+
+
+class SignatureError(Exception):
+    """A call that doesn't fit its record's signature."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A signature applied to one call.
+
+    Attributes:
+        signature: The signature of the operands that are there, stars written out.
+        names: The schema arguments behind its operands.
+        ranks: How many dims each star stands for.
+        sizes: The size of each letter.
+        dims: The dim of each letter.
+    """
+
+    signature: Signature
+    names: tuple[str, ...]
+    ranks: Mapping[str, int]
+    sizes: Mapping[str, int]
+    dims: dict[str, Dim]
+
+    def operand(self, name: str) -> tuple[Factors, ...]:
+        return self.signature.operands[self.names.index(name)]
+
+    def letters(self, words: str) -> list[str]:
+        """The letters that words name; a starred word names as many as it stands for."""
+        return [
+            letter
+            for word in words.split()
+            for letter in ([f"{word[1:]}{n}" for n in range(self.ranks.get(word, 0))] if word[0] == "*" else [word])
+            if letter in self.sizes
+        ]
+
+
+def bind_letters(
+    call: Call, full: Signature, operands: Sequence[str], same_ranks: Mapping[str, str], known: Mapping[str, int]
+) -> Binding:
+    """Applies a signature to a call: finds all sizes, then unifies what equal letters say is equal.
+
+    Args:
+        call: The call.
+        full: The signature of all operands.
+        operands: The schema argument behind each operand; those that are absent are left out.
+        same_ranks: Starred letters that stand for as many dims as another one.
+        known: Letters whose size is known beforehand.
+
+    Raises:
+        SignatureError: the shapes don't fit.
+    """
+    given = [name for name in operands if name in call.operands]
+    signature = Signature(tuple(full.operands[operands.index(name)] for name in given), full.results)
+    ranks = _ranks(call, signature, given, same_ranks)
+    signature = signature.expanded(ranks)
+    pairs = [(pattern, call.shape(name), name) for name, pattern in zip(given, signature.operands, strict=True)]
+    pairs += [(p, shape, "the result") for p, shape in zip(signature.results, call.result_shapes, strict=False)]
+    sizes = _solved(pairs, known)
+    dims: dict[str, Dim] = {}
+    for name, pattern in zip(given, signature.operands, strict=True):
+        for dim, letters in zip(call.operands[name], pattern, strict=True):
+            if len(letters) == 1 and letters[0] not in dims:
+                dims[letters[0]] = dim
+                continue
+            for letter in letters:
+                if letter not in dims:
+                    dims[letter] = call.fresh(sizes[letter])
+            call.unify(dim, product(*(dims[letter] for letter in letters)))
+    for letter, size in sizes.items():
+        if letter not in dims:
+            dims[letter] = call.fresh(size)
+    return Binding(signature, tuple(given), ranks, sizes, dims)
+
+
+def _ranks(call: Call, signature: Signature, given: Sequence[str], same: Mapping[str, str]) -> dict[str, int]:
+    ranks: dict[str, int] = {}
+    sides = [(pattern, call.rank(name), name) for name, pattern in zip(given, signature.operands, strict=True)]
+    sides += [(p, len(shape), "a result") for p, shape in zip(signature.results, call.result_shapes, strict=False)]
+    for pattern, rank, name in sides:
+        star = next((dim[0] for dim in pattern if dim and dim[0][0] == "*"), None)
+        if star is None and len(pattern) != rank:
+            raise SignatureError(f"{name} has {rank} dims where the signature says {len(pattern)}")
+        if star is not None and ranks.setdefault(star, rank - len(pattern) + 1) != rank - len(pattern) + 1:
+            raise SignatureError(f"{star} stands for {ranks[star]} dims and, in {name}, for {rank - len(pattern) + 1}")
+    for star, other in same.items():
+        if star in ranks and other in ranks and ranks[star] != ranks[other]:
+            raise SignatureError(f"{star} stands for {ranks[star]} dims and {other} for {ranks[other]}")
+    if any(rank < 0 for rank in ranks.values()):
+        raise SignatureError("an operand has fewer dims than the signature says")
+    return ranks
+
+
+def _solved(pairs: Collection[tuple[tuple[Factors, ...], tuple[int, ...], str]], known: Mapping[str, int]) -> dict[str, int]:
+    """The letters' sizes from the shapes; a dim with several unknown letters waits until the others have told all but one."""
+    sizes = dict(known)
+    open_dims = [(letters, size, name) for pattern, shape, name in pairs for letters, size in zip(pattern, shape, strict=True)]
+    while open_dims:
+        waiting = []
+        for letters, size, name in open_dims:
+            unknown = [x for x in letters if x not in sizes]
+            given = prod(sizes[x] for x in letters if x in sizes)
+            if len(unknown) > 1:
+                waiting.append((letters, size, name))
+            elif unknown and (given == 0 or size % given):
+                raise SignatureError(f"a dim of size {size} in {name} is no multiple of {given}")
+            elif unknown:
+                sizes[unknown[0]] = size // given
+            elif given != size:
+                raise SignatureError(f"a dim of {name} has size {size} where the signature says {given}")
+        if len(waiting) == len(open_dims):
+            letters, _, name = waiting[0]
+            raise SignatureError(f"the sizes of {' and '.join(letters)} in {name} can't be told apart")
+        open_dims = waiting
+    return sizes

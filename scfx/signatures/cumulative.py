@@ -1,0 +1,44 @@
+"""Operators that mix what lies along one dim: the softmax family, cumulations, orders. That dim is rigid, the others are free."""
+
+from __future__ import annotations
+
+from scfx.signatures.call import Call
+from scfx.signatures.pattern import Pattern
+from scfx.signatures.record import Choice, Operator, Record
+
+
+def _along(*names: str, results: int = 1, zero: str = "self", argument: str = "dim", doc: str, samples: tuple[str, ...]) -> Choice:
+    """The shape stays, or that one dim changes its size, or it is split in two."""
+
+    def choose(call: Call) -> Operator:
+        rank = call.rank("self")
+        dim = call.dim(argument, rank)
+        letters = [f"d{index}" for index in range(rank)]
+        changed = ["t" if index == dim else x for index, x in enumerate(letters)]
+        extra = ["k"] * (len(call.result_shapes[0]) - rank)
+        return Pattern(
+            targets=(call.target,),
+            signature=f"{' '.join(letters)} -> " + ", ".join([" ".join(changed + extra)] * results),
+            pointwise=" ".join(x for x in changed if x != "t"),
+            reasons=dict.fromkeys((f"d{dim}", "t", "k"), f"{doc} along it"),
+            zero=zero,
+        )
+
+    return Choice(targets=tuple(f"aten.{name}" for name in names), doc=doc, choose=choose, samples=samples)
+
+
+_DIM = ("op(t(B, 4, 5), 1)", "op(t(B, 4, 5), -1)", "op(t(4), 0)")
+
+RECORDS: tuple[Record, ...] = (
+    _along("softmax.int", "log_softmax.int", zero="", doc="softmax", samples=_DIM),
+    _along("_softmax.default", "_log_softmax.default", zero="", doc="softmax", samples=("op(t(B, 4, 5), 1, False)",)),
+    _along("cumsum.default", "cumprod.default", doc="cumulation", samples=_DIM),
+    _along("logcumsumexp.default", zero="", doc="cumulation", samples=_DIM),
+    _along("cummax.default", "cummin.default", results=2, doc="cumulation", samples=_DIM),
+    _along("sort.default", results=2, doc="order", samples=("op(t(B, 4, 5), 1)", "op(t(4))")),
+    _along("sort.stable", results=2, doc="order", samples=("op(t(B, 4, 5), stable=True, dim=1)",)),
+    _along("topk.default", results=2, doc="order", samples=("op(t(B, 4, 5), 2, 1)", "op(t(B, 4, 5), 5)")),
+    _along("argsort.default", zero="", doc="order", samples=_DIM),
+    _along("argsort.stable", zero="", doc="order", samples=("op(t(B, 4, 5), stable=True, dim=1)",)),
+    _along("unfold.default", argument="dimension", doc="sliding window", samples=("op(t(B, 4, 7), 2, 3, 2)", "op(t(B, 4, 7), 1, 2, 1)")),
+)  # fmt: skip

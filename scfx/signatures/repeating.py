@@ -1,0 +1,97 @@
+"""Operators that repeat along dims: expand, repeat, tile, repeat_interleave. Each copy is a channel of its own."""
+
+from __future__ import annotations
+
+from scfx.signatures.call import Call
+from scfx.signatures.pattern import Pattern
+from scfx.signatures.rearranging import letters_of
+from scfx.signatures.record import Choice, Operator, Record
+
+
+def _expand(call: Call) -> Operator:
+    """New dims and dims of size 1 grow."""
+    shape, result = call.shape("self"), call.result_shapes[0]
+    new = len(result) - len(shape)
+    own = ["1" if size == 1 else f"d{index}" for index, size in enumerate(shape)]
+    made = [
+        "1" if size == 1 else f"n{index}" if index < new or shape[index - new] == 1 else own[index - new]
+        for index, size in enumerate(result)
+    ]
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{' '.join(own)} -> {' '.join(made)}",
+        pointwise=" ".join(x for x in own if x != "1"),
+        free=" ".join(x for x in made if x[0] == "n"),
+        size_lists={"size": "result"},
+        zero="self",
+    )
+
+
+def _repeat(call: Call) -> Operator:
+    """Dims are tiled: the copies are the outer factor."""
+    argument = "repeats" if "repeats" in call.arguments else "dims"
+    shape, counts = call.shape("self"), call.integers(argument)
+    rank = max(len(shape), len(counts))
+    left_out = rank - len(counts)
+    own = ["1"] * (rank - len(shape)) + ["1" if size == 1 else f"d{index}" for index, size in enumerate(shape)]
+    copies = ["1"] * left_out + ["1" if count == 1 else f"n{index}" for index, count in enumerate(counts)]
+    made = [n if d == "1" else d if n == "1" else f"({n} {d})" for n, d in zip(copies, own, strict=True)]
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{' '.join(own[rank - len(shape) :])} -> {' '.join(made)}",
+        pointwise=" ".join(x for x in own if x != "1"),
+        free=" ".join(x for x in copies if x != "1"),
+        size_lists={argument: " ".join(copies[left_out:])},
+        zero="self",
+    )
+
+
+def _repeat_interleave(call: Call) -> Operator:
+    """Every index is repeated: the copies are the inner factor."""
+    letters = letters_of(call.rank("self"))
+    at = None if call.arguments["dim"] is None else call.dim("dim", len(letters))
+    made = [f"({x} n)" if index == at else x for index, x in enumerate(letters)]
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{' '.join(letters)} -> " + (f"({' '.join(letters)} n)" if at is None else " ".join(made)),
+        pointwise=" ".join(letters),
+        free="n",
+        sizes={"n": "repeats"},
+        zero="self",
+    )
+
+
+RECORDS: tuple[Record, ...] = (
+    Choice(
+        targets=("aten.expand.default",),
+        doc="repeats without copying",
+        choose=_expand,
+        samples=(
+            "op(t(4, 1), [B, 4, 5])",
+            "op(t(B, 1, 5), [-1, 4, -1])",
+            "op(t(4), [3, 4])",
+            "op(t(), [2, 3])",
+            "op(t(3, 1, 2), [3, 1, 2])",
+        ),
+    ),
+    Choice(
+        targets=("aten.repeat.default", "aten.tile.default"),
+        doc="tiles",
+        choose=_repeat,
+        samples=(
+            "op(t(B, 4), [1, 3])",
+            "op(t(4, 1), [2, 1, 5])",
+            "op(t(1, 4), [B, 1])",
+            "op(t(3, 4), [2, 2])",
+            "tile.default(t(3, 4, 2), [2])",
+            "tile.default(t(3, 4), [1])",
+            "op(t(), [3])",
+        ),
+    ),
+    Choice(
+        targets=("aten.repeat_interleave.self_int",),
+        doc="repeats each index",
+        choose=_repeat_interleave,
+        samples=("op(t(B, 4, 3), 2, 1)", "op(t(3, 4), 2)", "op(t(B, 4), 1, -1)", "op(t(4, 1), 3, 1)"),
+    ),
+)
