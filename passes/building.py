@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
@@ -60,13 +61,11 @@ def emit(like: fx.Node, target: Callable[..., Any], *args: Any, **kwargs: Any) -
 
 def fake_result(node: fx.Node, like: fx.Node) -> Any:
     """Run the operator of `node` on the fake values of its arguments and return the result."""
+    target = cast("Callable[..., Any]", node.target)
     args, kwargs = fx.map_arg((node.args, dict(node.kwargs)), value)
     mode = fake_mode((args, kwargs)) or _mode_of_graph(like.graph)
-    assert isinstance(node.target, Callable)  # type: ignore[arg-type]
-    if mode is None:
-        return node.target(*args, **kwargs)  # type: ignore[operator]
-    with mode, torch.no_grad():
-        return node.target(*args, **kwargs)  # type: ignore[operator]
+    with mode or contextlib.nullcontext(), torch.no_grad():
+        return target(*args, **kwargs)
 
 
 def fake_mode(values: Any) -> FakeTensorMode | None:

@@ -24,7 +24,7 @@ def functional(node: fx.Node, target: fx.Node) -> fx.Node | None:
     The result has the dtype and the shape of `target`. Nodes go to the graph's insertion point. Returns None if the
     operator has no functional counterpart.
     """
-    rule = _RULES.get(node.target)  # type: ignore[arg-type]
+    rule = _RULES.get(node.target)
     result = rule(node, target) if rule else _by_name(node)
     if result is None or not isinstance(value(result), torch.Tensor):
         return None
@@ -112,7 +112,7 @@ def _fitted(node: fx.Node, source: fx.Node, target: fx.Node) -> fx.Node:
     return source
 
 
-_RULES: dict[Callable[..., Any], Callable[[fx.Node, fx.Node], fx.Node]] = {
+_RULES: dict[object, Callable[[fx.Node, fx.Node], fx.Node]] = {
     _aten.copy_.default: _copy,
     _aten.fill_.Scalar: _fill,
     _aten.fill_.Tensor: _fill,

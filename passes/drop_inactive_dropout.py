@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
+from torch._ops import OpOverload
 
 from scfx.passes.base import Pass
 from scfx.passes.building import arguments, operators, replace
@@ -28,7 +29,8 @@ class DropInactiveDropout(Pass):
         """Replace them and return how many there were."""
         changes = 0
         for node in operators(graph):
-            if node.target.overloadpacket in _DROPOUTS + _DROPOUTS_:  # type: ignore[union-attr]
+            assert isinstance(node.target, OpOverload)
+            if node.target.overloadpacket in _DROPOUTS + _DROPOUTS_:
                 bound = arguments(node)
                 source = bound["input"] if "input" in bound else bound["self"]
                 if not bound["train"] or bound["p"] == 0:

@@ -32,7 +32,7 @@ class ExplicitShapes(Pass):
         """Replace what needs it and return how many nodes that were."""
         changes = 0
         for node in operators(graph):
-            rule = _RULES.get(node.target)  # type: ignore[arg-type]
+            rule = _RULES.get(node.target)
             if rule is None:
                 continue
             with graph.inserting_before(node):
@@ -90,7 +90,10 @@ def _move(node: fx.Node, bound: dict[str, Any]) -> fx.Node:
 
 
 def _narrow(node: fx.Node, bound: dict[str, Any]) -> fx.Node | None:
-    source, dim, start, length = (bound[name] for name in ("self", "dim", "start", "length"))
+    source: fx.Node = bound["self"]
+    dim, start, length = (bound[name] for name in ("dim", "start", "length"))
+    if same_shape(value(node), value(source)):
+        return source
     if isinstance(start, int) and start < 0:
         size = value(source).shape[dim]
         if not isinstance(size, int):
@@ -128,7 +131,7 @@ def _broadcast(node: fx.Node, bound: dict[str, Any]) -> fx.Node:
     return emit(node, _aten.expand.default, bound["self"], bound["size"])
 
 
-_RULES: dict[Callable[..., Any], _Rule] = {
+_RULES: dict[object, _Rule] = {
     _aten.squeeze.default: _squeeze,
     _aten.squeeze.dim: _squeeze,
     _aten.squeeze.dims: _squeeze,

@@ -13,7 +13,7 @@ from scfx.passes.building import arguments, emit, operators, replace, value
 _aten = torch.ops.aten
 
 #: Operator -> the dim it splits, where no argument says so.
-_SPLITS = {
+_SPLITS: dict[object, int | None] = {
     _aten.chunk.default: None,
     _aten.split.Tensor: None,
     _aten.split.sizes: None,
@@ -58,6 +58,6 @@ class ExplicitSplits(Pass):
 def _dim(node: fx.Node, given: int | None, rank: int) -> int:
     if given is not None:
         return given
-    dim = _SPLITS[node.target]  # type: ignore[index]
+    dim = _SPLITS[node.target]
     assert dim is not None
     return 0 if dim == 1 and rank == 1 else dim  # hsplit splits a vector along its only dimension

@@ -7,7 +7,7 @@ import operator
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx, nn
@@ -119,9 +119,9 @@ def _run(node: fx.Node, root: nn.Module, known: dict[fx.Node, Any]) -> Any:
     if node.target in _NEW:
         return _new(node)
     args, kwargs = fx.map_arg((node.args, dict(node.kwargs)), known.__getitem__)
-    assert isinstance(node.target, Callable)  # type: ignore[arg-type]
+    target = cast("Callable[..., Any]", node.target)
     with torch.no_grad():
-        return node.target(*args, **kwargs)  # type: ignore[operator]
+        return target(*args, **kwargs)
 
 
 def _new(node: fx.Node) -> torch.Tensor:

@@ -24,7 +24,7 @@ def write_back(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> f
     """
     if view.target is operator.getitem:
         result = _item(view, source, new, like)
-    elif rule := _RULES.get(view.target):  # type: ignore[arg-type]
+    elif rule := _RULES.get(view.target):
         result = rule(view, source, new, like)
     else:
         result = new if _same_layout(value(view), value(source)) else None
@@ -123,7 +123,7 @@ def _inverse(target: Callable[..., Any]) -> _Rule:
     return lambda view, source, new, like: emit(like, target, new)
 
 
-_RULES: dict[Callable[..., Any], _Rule] = {
+_RULES: dict[object, _Rule] = {
     _aten.slice.Tensor: _slice,
     _aten.select.int: _select,
     _aten.diagonal.default: _diagonal,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import fx
 
 from scfx.errors import UnknownNameError
 from scfx.dims import Dim, Pin, Var, resolve, variables
@@ -101,6 +102,18 @@ class ChannelGraph:
     def _prunable(self) -> dict[Var, int]:
         """The axes whose channels may go, by number."""
         return {axis._var: number for number, axis in enumerate(self.axes) if axis.pinned is None}
+
+    @cached_property
+    def scales(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Parameters that only ever multiply: what can be zero already, and what never is before (a layer norm's output)."""
+        plain: set[str] = set()
+        makers: set[str] = set()
+        for steps in self._inference.steps.values():
+            for step in steps:
+                for found, operands in ((plain, step.record.factors(step.call)), (makers, step.record.norm_scales(step.call))):
+                    nodes = (step.call.arguments.get(operand) for operand in operands)
+                    found.update(str(node.target) for node in nodes if isinstance(node, fx.Node) and node.op == "get_attr")
+        return frozenset(plain - makers), frozenset(makers)
 
     def dims(self, name: str) -> tuple[Dim, ...]:
         """What each dimension of a parameter or buffer is made of. A tensor that no graph uses has none.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,16 +51,17 @@ class ZeroFacts:
     def __init__(self, graph: ChannelGraph) -> None:
         self._graph = graph
         self._root = graph._program.root
-        self._tensors: dict[str, Zeros] = {}
+        self._zeros: dict[str, Zeros] = {}
         self._quantizers: dict[str, tuple[Mask, int]] = {}
+        self._tensors = {**dict(self._root.named_parameters()), **dict(self._root.named_buffers())}
         modules = (n for mode in MODES for n in graph._program.graphs[mode].nodes if n.op == "call_module")
         self.quantized = {str(node.args[0].target): str(node.target) for node in modules if isinstance(node.args[0], fx.Node)}
 
-    def removable(self, within: Channels, assumed: Entries | None = None) -> Channels:
+    def removable(self, within: Channels, assumed: Entries | None = None, modes: Sequence[Mode] = MODES) -> Channels:
         """The channels that could go, if those `within` went and the `assumed` entries were zero."""
         state = _State(self, {axis: ~mask for axis, mask in within.items()}, assumed or {})
         graph = self._graph
-        return removable(graph._program, graph._inference, graph._prunable, state, self.quantizer)
+        return removable(graph._program, graph._inference, graph._prunable, state, self.quantizer, modes)
 
     def forward(self, mode: Mode) -> GraphZeros:
         """What is zero in every value of one graph, as things are."""
@@ -68,11 +69,15 @@ class ZeroFacts:
 
     def tensor(self, name: str) -> Zeros:
         """What is zero in a parameter or buffer as it is."""
-        if name not in self._tensors:
-            tensor = fetch(self._root, name)
+        if name not in self._zeros:
+            tensor = self._tensors[name]
             skipped = name in self.quantized or name in self._graph._inference.mutated
-            self._tensors[name] = Zeros.unknown(tuple(tensor.shape)) if skipped else tensor_zeros(tensor)
-        return self._tensors[name]
+            self._zeros[name] = Zeros.unknown(tuple(tensor.shape)) if skipped else tensor_zeros(tensor)
+        return self._zeros[name]
+
+    def trained(self, name: str) -> bool:
+        """Whether the optimizer may change this tensor."""
+        return self._tensors[name].requires_grad
 
     def silent(self, path: str) -> tuple[Mask, int]:
         """The silent channels of a quantizer, and the dim of its weight that they lie along."""
@@ -98,12 +103,17 @@ class _State:
 
     def __init__(self, facts: ZeroFacts, kept: Channels, assumed: Entries) -> None:
         self._facts, self._kept, self._assumed = facts, kept, assumed
+        self._found: dict[str, Zeros] = {}
 
     def __call__(self, name: str) -> Zeros:
+        if name not in self._found:
+            self._found[name] = self._find(name)
+        return self._found[name]
+
+    def _find(self, name: str) -> Zeros:
         zeros = self._facts.tensor(name)
-        graph = self._facts._graph
-        if name in graph._parameters and fetch(self._facts._root, name).requires_grad:
-            dims = graph._inference.state[name]
+        if self._facts.trained(name):
+            dims = self._facts._graph._inference.state[name]
             zeros = Zeros.of(self._on_channels_that_go(fact, dim) for fact, dim in zip(zeros.dims, dims, strict=True))
         assumed = self._assumed.get(name)
         if assumed is None:
@@ -153,22 +163,37 @@ def find_dead(graph: ChannelGraph, earlier: Channels | None = None) -> Dead:
     candidates = _zero_bit(graph, facts)
     if not any((mask & ~now[axis]).any() for axis, mask in candidates.items()):
         return Dead(now, {}, {})
-    vectors = _vectors(graph, facts)
+    entries = _assumable(graph, facts)
     would_go = spared(_union(now, candidates), now)
     while True:
-        found = facts.removable(would_go, _entries(graph, vectors, would_go))
+        found = facts.removable(would_go, entries(would_go), modes=("train",))
         narrower = spared({axis: mask & found[axis] for axis, mask in would_go.items()}, now)
-        if all((narrower[axis] == mask).all() for axis, mask in would_go.items()):
+        if all((narrower[axis] == mask).all() for axis, mask in would_go.items()) or not _any(narrower):
             break
         would_go = narrower
-    blocked = {axis: left for axis, mask in would_go.items() if (left := mask & ~now[axis]).any()}
-    # A scale matters only where what it scales isn't zero already: shifts alone are tried first.
-    shifts = {name: dim for name, dim in vectors.items() if name not in _scales(graph)}
-    freed = facts.removable(would_go, _entries(graph, shifts, would_go))
-    entries = _entries(graph, shifts, blocked)
-    for name, mask in _entries(graph, vectors, {axis: mask & ~freed[axis] for axis, mask in blocked.items()}).items():
-        entries[name] = entries.get(name, mask) | mask
-    return Dead(now, blocked, {name: left for name, mask in entries.items() if (left := mask & _alive(facts, name)).any()})
+    blocked = {axis: left for axis, mask in narrower.items() if (left := mask & ~now[axis]).any()}
+    blockers = {name: left for name, mask in entries(blocked).items() if (left := mask & _alive(facts, name)).any()}
+    return Dead(now, blocked, blockers)
+
+
+def _assumable(graph: ChannelGraph, facts: ZeroFacts) -> Callable[[Channels], Entries]:
+    """Which entries of biases, norm scales and shifts can be let go to zero along with some channels.
+
+    A bias or shift can: it adds to a weight that has no bits left. The scale of a norm that makes non-zero of zero (layer
+    norm) can only where every weight of the channel has no bits left, or a living branch would die with it. Any other scale
+    doesn't matter where what it scales is zero, so it is left alone.
+    """
+    vectors = _vectors(graph, facts)
+    scales, makers = graph.scales
+    shifts = {name: dim for name, dim in vectors.items() if name not in scales | makers}
+    norms = {name: dim for name, dim in vectors.items() if name in makers}
+    silent = _zero_bit(graph, facts, every=True)
+
+    def entries(channels: Channels) -> Entries:
+        wholly = {axis: mask & silent[axis] for axis, mask in channels.items() if axis in silent}
+        return {**_entries(graph, shifts, channels), **_entries(graph, norms, wholly)}
+
+    return entries
 
 
 def _largest(facts: ZeroFacts, channels: Channels, earlier: Channels) -> Channels:
@@ -176,8 +201,8 @@ def _largest(facts: ZeroFacts, channels: Channels, earlier: Channels) -> Channel
     while True:
         found = facts.removable(channels)
         narrower = spared({axis: mask & found[axis] for axis, mask in channels.items()}, earlier)
-        if all((narrower[axis] == mask).all() for axis, mask in channels.items()):
-            return channels
+        if all((narrower[axis] == mask).all() for axis, mask in channels.items()) or not _any(narrower):
+            return narrower
         channels = narrower
 
 
@@ -196,6 +221,10 @@ def spared(channels: Channels, earlier: Channels) -> Channels:
     return result
 
 
+def _any(channels: Channels) -> bool:
+    return any(mask.any() for mask in channels.values())
+
+
 def _union(a: Channels, b: Channels) -> Channels:
     return {axis: a[axis] | b[axis] if axis in b else a[axis] for axis in a}
 
@@ -207,15 +236,16 @@ def _alive(facts: ZeroFacts, name: str) -> Mask:
     return np.ones(fact.size, bool) if mask is None else ~mask
 
 
-def _zero_bit(graph: ChannelGraph, facts: ZeroFacts) -> dict[Var, Mask]:
-    """For each axis, the channels of which some weight has no bits left."""
-    result: dict[Var, Mask] = {}
+def _zero_bit(graph: ChannelGraph, facts: ZeroFacts, every: bool = False) -> Channels:
+    """For each axis, the channels of which some weight (or every weight) has no bits left."""
+    result: Channels = {}
     for path in facts.quantized.values():
         (dim,) = graph._inference.state[f"{path}.bits"]
         masks = {axis: np.ones(axis.size, bool) for axis in variables(dim) if axis in graph._prunable}
         narrow(dim, facts.silent(path)[0], masks)
         for axis, mask in masks.items():
-            result[axis] = result[axis] | mask if axis in result else mask
+            before = result.get(axis, mask)
+            result[axis] = before & mask if every else before | mask
     return result
 
 
@@ -226,7 +256,7 @@ def _vectors(graph: ChannelGraph, facts: ZeroFacts) -> dict[str, int]:
     for name, dims in graph._inference.state.items():
         real = [index for index, dim in enumerate(dims) if dim.size != 1]
         free = name in graph._parameters and name not in facts.quantized and not name.startswith(quantizers)
-        if free and len(real) == 1 and fetch(graph._program.root, name).requires_grad:
+        if free and len(real) == 1 and facts.trained(name):
             result[name] = real[0]
     return result
 
@@ -245,18 +275,6 @@ def vector_entries(graph: ChannelGraph, channels: Channels) -> Entries:
 
 def _touches(graph: ChannelGraph, name: str, dim: int, axes: Mapping[Var, Mask]) -> bool:
     return any(axis in axes for axis in variables(graph._inference.state[name][dim]))
-
-
-def _scales(graph: ChannelGraph) -> set[str]:
-    """The parameters that only ever multiply."""
-    result: set[str] = set()
-    for mode in MODES:
-        for step in graph._inference.steps[mode]:
-            for operand in step.record.factors(step.call):
-                node = step.call.arguments.get(operand)
-                if isinstance(node, fx.Node) and node.op == "get_attr":
-                    result.add(str(node.target))
-    return result
 
 
 def settled_means(graph: ChannelGraph) -> Entries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from html import escape
+from itertools import groupby
 from math import log2
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from scfx.program import Mode, is_symbolic
 from scfx.report import GraphReport
 from scfx.report_text import percent
 from scfx.signatures.call import Dims
-from scfx.wording import dim_text, group_axes, size_text, why_pinned
+from scfx.wording import dim_text, group_axes, size_text
 
 if TYPE_CHECKING:
     from scfx.channels import ChannelGraph
@@ -26,6 +27,7 @@ MERGES = {"add": "+", "mul": "×", "cat": "cat", "stack": "stack", "sub": "−",
 LEGEND = 16
 
 _DARK = "#333333"
+_CELL = '<td align="{align}"><font point-size="10">{text} </font></td>'
 
 
 def dot_source(graph: ChannelGraph, mode: Mode) -> str:
@@ -44,7 +46,7 @@ class _Picture:
         self.groups = group_axes(graph)
         self.places = {p.id: p for p in self.flow.places.values() if mode in p.nodes and p.kind not in STATE}
         self.streams = [s for s in self.flow.streams if mode in s.modes and s.target in self.places and s.source in self.places]
-        self.clusters = self._cluster_paths()
+        self.frames = self._frames()
 
     def lines(self) -> Iterator[str]:
         yield "digraph {"
@@ -53,66 +55,79 @@ class _Picture:
         yield f"label=<{self._title()}>;"
         yield 'node [fontname="Helvetica", fontsize="11", shape="box", style="rounded,filled", fillcolor="white", margin="0.08,0.04", height="0.25", width="0.3"];'
         yield 'edge [fontname="Helvetica", fontsize="9", arrowsize="0.6"];'
-        yield from self._cluster("")
+        yield from self._cluster(())
         for place in self.places.values():
             if place.kind != "operator":
                 yield self._end(place)
         labelled: set[str] = set()
         for stream in self.streams:
             yield self._edge(stream, labelled)
-        yield from self._legend()
 
     def _title(self) -> str:
         report = GraphReport.of(self.graph)
-        return (
-            f"{report.prunable_channels:,} of {report.channels:,} channels are prunable"
-            f'<br align="left"/><font point-size="11" color="{GREY}">{self.mode} graph; {percent(report.share)} of the dims of parameters, '
-            'weighted by entries</font><br align="left"/>'
-        )
+        small = f'<font point-size="11" color="{GREY}">'
+        lines = [
+            f"<b>{report.prunable_channels:,} of {report.channels:,} channels are prunable</b>",
+            f"{small}{percent(report.share)} of the dims of parameters, by entries; {self.mode} graph</font>",
+            f"{small}a colour for each prunable axis; grey is pinned; wider lines have more channels</font>",
+        ]
+        rows = "".join(f'<tr><td align="left" colspan="3">{line}</td></tr>' for line in lines)
+        return f'<table border="0" cellborder="0" cellspacing="3" cellpadding="1">{rows}{"".join(self._legend())}</table>'
+
+    def _legend(self) -> Iterator[str]:
+        """Rows: colour, channels, and where the axis first runs."""
+        free = [axis for axis in self.graph.axes if axis.pinned is None]
+        pinned = [axis for axis in self.graph.axes if axis._var.pin and axis._var.pin.reason != "convolution kernel"]
+        for axes, most, what in ((free, LEGEND, "prunable"), (pinned, LEGEND // 2, "pinned")):
+            for axis in axes[:most]:
+                more = len(axis.members) - 1
+                text = f"{axis.members[0]}{f' and {more} more dims' if more > 1 else ' and 1 more dim' if more else ''}"
+                text += f", pinned: {axis._var.pin.reason}" if axis._var.pin else ""
+                yield _legend_row(self.colours[axis._var], f"{axis.size:,}", text)
+            if len(axes) > most:
+                yield _legend_row("", "", f"and {len(axes) - most} more axes that are {what}")
 
     # ---------------------------------------------------------------- clusters
 
-    def _cluster_paths(self) -> dict[str, list[str]]:
-        """The module paths that get a frame, those with several operators, each with the frames directly inside of it."""
-        counts: dict[str, int] = {"": 2}
+    def _frames(self) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
+        """The calls of modules that get a frame, those of several operators, each with the frames directly inside of it."""
+        counts: dict[tuple[str, ...], int] = {(): 2}
         for place in self.places.values():
-            parts = place.module.split(".") if place.module and place.kind == "operator" else []
-            for end in range(1, len(parts) + 1):
-                path = ".".join(parts[:end])
-                counts[path] = counts.get(path, 0) + 1
-        framed: dict[str, list[str]] = {path: [] for path, count in counts.items() if count > 1}
-        for path in framed:
-            if path:
-                framed[self._frame_of(path.rpartition(".")[0], framed)].append(path)
+            for end in range(1, len(place.calls) + 1):
+                counts[place.calls[:end]] = counts.get(place.calls[:end], 0) + 1
+        framed: dict[tuple[str, ...], list[tuple[str, ...]]] = {call: [] for call, count in counts.items() if count > 1}
+        for call in framed:
+            if call:
+                framed[call[:-1]].append(call)
         return framed
 
-    @staticmethod
-    def _frame_of(module: str, framed: Mapping[str, list[str]]) -> str:
-        while module not in framed:
-            module = module.rpartition(".")[0]
-        return module
+    def _frame(self, place: Place) -> tuple[str, ...]:
+        end = len(place.calls)
+        while place.calls[:end] not in self.frames:
+            end -= 1
+        return place.calls[:end]
 
-    def _cluster(self, path: str) -> Iterator[str]:
-        inside = [p for p in self.places.values() if p.kind == "operator" and self._frame_of(p.module, self.clusters) == path]
-        if path:
-            depth = path.count(".")
-            kinds = {p.module_type for p in self.places.values() if p.module == path}
-            parent = next(p for p, children in self.clusters.items() if path in children)
-            name = escape(path.removeprefix(parent).removeprefix("."))
-            kind = f' <font color="{GREY}">{escape(kinds.pop())}</font>' if kinds and kinds != {""} else ""
-            yield f"subgraph {_quoted('cluster ' + path)} {{"
-            yield f'label=<<font point-size="11"><b>{name}</b>{kind}</font>>; style="rounded,filled"; color="#d8d8d8"; fillcolor="{_shade(depth)}"; tooltip={_quoted(path)};'
-        for place in inside:
-            yield self._operator(place, path)
-        for child in self.clusters[path]:
+    def _cluster(self, call: tuple[str, ...]) -> Iterator[str]:
+        if call:
+            path, _, again = call[-1].partition("@")
+            kinds = {p.module_type for p in self.places.values() if p.module == path} - {""}
+            kind = f' <font color="{GREY}">{escape(kinds.pop())}{f", call {int(again) + 1}" if again else ""}</font>' if kinds else ""
+            name = escape(_inside(path, call[-2] if len(call) > 1 else ""))
+            yield f"subgraph {_quoted(f'cluster {call}')} {{"
+            yield f'label=<<font point-size="11"><b>{name}</b>{kind}</font>>; style="rounded,filled"; color="#d8d8d8";'
+            yield f"fillcolor={_quoted(_shade(len(call)))}; tooltip={_quoted(path)};"
+        for place in self.places.values():
+            if place.kind == "operator" and self._frame(place) == call:
+                yield self._operator(place, call[-1] if call else "")
+        for child in self.frames[call]:
             yield from self._cluster(child)
-        if path:
+        if call:
             yield "}"
 
     # ------------------------------------------------------------------- nodes
 
     def _operator(self, place: Place, frame: str) -> str:
-        inside = escape(place.module.removeprefix(frame).removeprefix("."))
+        inside = escape(_inside(place.module, frame))
         tooltip = _quoted(f"{place.target} {place.module}".strip())
         given = [s for s in self.streams if s.target == place.id]
         state = self._state_rows(place)
@@ -199,38 +214,27 @@ class _Picture:
         if isinstance(dim, Product):
             texts = [f"({self._dim(part)})" if isinstance(part, Concat) else self._dim(part) for part in dim.parts]
             return f"({'·'.join(texts)})" if len(texts) > 1 else "".join(texts) or "1"
-        shown = [self._dim(part) for part in dim.parts]
+        runs = groupby(dim.parts, lambda part: part.size == 1)
+        shown = [text for single, run in runs for text in ([f"{len(list(run))}"] if single else [self._dim(p) for p in run])]
         if len(shown) > 5:
             shown = [*shown[:2], f"{len(shown) - 3} more", shown[-1]]
         return "+".join(shown)
 
-    # ------------------------------------------------------------------ legend
 
-    def _legend(self) -> Iterator[str]:
-        free = [axis for axis in self.graph.axes if axis.pinned is None]
-        rows = [
-            f'<tr><td bgcolor="{self.colours[axis._var]}" width="18"></td><td align="right">{axis.size:,}</td>'
-            f'<td align="left">{escape(repr(axis.members[0]))}{f" and {len(axis.members) - 1} more" if len(axis.members) > 1 else ""}</td></tr>'
-            for axis in free[:LEGEND]
-        ]
-        if len(free) > LEGEND:
-            rows.append(f'<tr><td></td><td></td><td align="left">and {len(free) - LEGEND} more prunable axes</td></tr>')
-        for axis in self.graph.axes:
-            why = why_pinned(self.graph, axis)
-            if why is not None and why.reason != "convolution kernel":
-                rows.append(
-                    f'<tr><td bgcolor="{GREY}" width="18"></td><td align="right">{axis.size:,}</td>'
-                    f'<td align="left">{escape(repr(axis.members[0]))} pinned: {escape(why.reason)}</td></tr>'
-                )
-        table = (
-            '<table border="0" cellborder="0" cellspacing="3" cellpadding="1"><tr><td></td><td></td>'
-            f'<td align="left"><b>axes: channels, and where they first run</b></td></tr>{"".join(rows[: LEGEND + 10])}</table>'
-        )
-        yield f'legend [shape="plain", style="", label=<{table}>, fontsize="10"];'
+def _legend_row(colour: str, number: str, text: str) -> str:
+    swatch = "<td{} width=\"16\"></td>".format(f' bgcolor="{colour}"' if colour else "")
+    cells = ((number, "right"), (escape(text), "left"))
+    return f"<tr>{swatch}{''.join(_CELL.format(align=align, text=text) for text, align in cells)}</tr>"
+
+
+def _inside(path: str, call: str) -> str:
+    """A path as it is called inside of a module: without what they share."""
+    outer = call.partition("@")[0]
+    return "" if path == outer else path.removeprefix(outer and f"{outer}.")
 
 
 def _shade(depth: int) -> str:
-    return ("#fafafa", "#f3f3f3", "#ececec", "#e6e6e6")[min(depth, 3)]
+    return ("#fafafa", "#f3f3f3", "#ececec", "#e6e6e6")[min(depth - 1, 3)]
 
 
 def _quoted(text: str) -> str:

@@ -120,6 +120,21 @@ def either(a: Fact, b: Fact) -> Fact:
     return Fact(a.sizes, tuple(masks))
 
 
+def piece(fact: Fact, start: int, stop: int, step: int = 1) -> Fact:
+    """What is known of a range of a dimension."""
+    mask = fact.flat()
+    return unknown(len(range(start, stop, step))) if mask is None else known(mask[start:stop:step])
+
+
+def chained(facts: Sequence[Fact]) -> Fact:
+    """What is known of a concatenation."""
+    size = sum(fact.size for fact in facts)
+    masks = [fact.flat() for fact in facts]
+    if size > LARGE or all(mask is None for mask in masks):
+        return unknown(size)
+    return known(np.concatenate([np.zeros(f.size, bool) if m is None else m for f, m in zip(facts, masks, strict=True)]))
+
+
 def regroup(facts: Sequence[Fact], groups: Sequence[Sequence[int]]) -> tuple[Fact, ...]:
     """The same row-major index space seen through other dimensions, given as the factor sizes of each.
 

@@ -41,6 +41,8 @@ class Place:
         target: The qualified name of the operator ("aten.conv2d.default"); "" for what is no operator.
         module: The path of the module that it belongs to.
         module_type: The class of that module, where known.
+        calls: The calls of modules that it happens in, outermost first, as paths; the second call of a module, and what
+            happens in it, has "@1" behind its path, and so on.
         nodes: The graph node in each mode that has it.
         made: The dims of each tensor that it makes, in eval mode where it occurs there.
         sinks: The dims that it contracts or takes a statistic over.
@@ -52,6 +54,7 @@ class Place:
     target: str = ""
     module: str = ""
     module_type: str = ""
+    calls: tuple[str, ...] = ()
     nodes: dict[Mode, fx.Node] = field(default_factory=dict)
     made: tuple[Dims, ...] = ()
     sinks: tuple[Sink, ...] = ()
@@ -123,6 +126,22 @@ def path_of(node: fx.Node) -> tuple[str, str]:
     return str(path).split("@")[0], str(getattr(kind, "__name__", kind)).rpartition(".")[2]
 
 
+def calls_of(node: fx.Node) -> tuple[str, ...]:
+    """The calls of modules that a node was made in, outermost first, and the containers on the way that are never called."""
+    calls: list[str] = []
+    outer = ""
+    for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
+        path = str(path).split("@")[0]
+        number = str(key).partition("@")[2]
+        if path.startswith(outer and f"{outer}."):
+            start = len(outer) + 1 if outer else 0
+            calls += [path[:end] for end in range(start, len(path)) if path[end] == "."]
+        if path:
+            calls.append(f"{path}@{number}" if number else path)
+            outer = path
+    return tuple(calls)
+
+
 class _Builder:
     """Adds one graph after the other; the eval graph first, so that names are those of the eval graph."""
 
@@ -179,7 +198,7 @@ class _Builder:
             taken = node.name in self.places or node.name in self.graph._inference.state
             identity = node.name if mode == "eval" and not taken else f"{node.name} ({mode})"
             short = name.split(".")[1] if name.count(".") > 1 else name
-            self.places[identity] = Place(identity, "operator", short, name, module, module_type)
+            self.places[identity] = Place(identity, "operator", short, name, module, module_type, calls_of(node))
             self._by_key[key] = identity
         return self.places[self._by_key[key]]
 

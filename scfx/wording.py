@@ -30,9 +30,11 @@ def dim_text(dim: Dim, groups: Set[Var] = frozenset()) -> str:
     dim = resolve(dim)
     if isinstance(dim, Var):
         return f"{size_text(dim.size)} groups" if dim in groups else size_text(dim.size)
+    if dim.parts and all(part.size == 1 for part in dim.parts):
+        return size_text(dim.size)
     texts = [dim_text(part, groups) for part in dim.parts]
     if isinstance(dim, Product):
-        return " x ".join(f"({t})" if isinstance(p, Concat) else t for p, t in zip(dim.parts, texts, strict=True)) or "1"
+        return " x ".join(f"({t})" if "+" in t else t for p, t in zip(dim.parts, texts, strict=True)) or "1"
     runs = [(text, len(list(run))) for text, run in groupby(texts)]
     shown = [text if count == 1 else f"{text} + {text}" if count == 2 else f"{count} times {text}" for text, count in runs]
     if len(shown) > 8:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from torch import fx
@@ -26,14 +27,19 @@ GraphZeros = dict[str, Zeros | tuple[Zeros, ...]]
 
 
 def removable(
-    program: Program, inference: Inference, axes: Iterable[Var], state: StateZeros, quantizer: QuantizerZeros
+    program: Program,
+    inference: Inference,
+    axes: Iterable[Var],
+    state: StateZeros,
+    quantizer: QuantizerZeros,
+    modes: Sequence[Mode] = MODES,
 ) -> dict[Var, Mask]:
-    """For each axis, the channels that contribute nothing at any sink of either graph.
+    """For each axis, the channels that contribute nothing at any sink of the graphs of these modes.
 
     Removing any of them, alone or together, leaves every other value as it was (docs/design.md, section 5).
     """
     masks = {axis: np.ones(axis.size, bool) for axis in axes}
-    for mode in MODES:
+    for mode in modes:
         facts = forward_zeros(program, inference, mode, state, quantizer)
         for step in inference.steps[mode]:
             if any(variable in masks for sink in step.call.sinks for variable in variables(sink.dim)):
@@ -59,8 +65,12 @@ def forward_zeros(
             continue
         step = steps.get(node.name)
         if step is not None:
-            made = step.record.zeros(step.call, operand_facts(step.call, facts))
-            facts[node.name] = made if isinstance(shape, list) else made[0]
+            operands = operand_facts(step.call, facts)
+            if step.record.makes_zeros or any(map(_informative, operands.values())):
+                made = step.record.zeros(step.call, operands)
+                facts[node.name] = made if isinstance(shape, list) else made[0]
+            else:
+                facts[node.name] = _nothing(shape)
         elif node.op == "get_attr":
             facts[node.name] = state(str(node.target))
         elif node.op == "call_module":
@@ -71,8 +81,20 @@ def forward_zeros(
             several = facts[node.args[0].name]
             facts[node.name] = several[node.args[1]] if isinstance(several, tuple) else Zeros.unknown(shape)
         else:  # an input of the model, or an operator without a rule
-            facts[node.name] = tuple(map(Zeros.unknown, shape)) if isinstance(shape, list) else Zeros.unknown(shape)
+            facts[node.name] = _nothing(shape)
     return facts
+
+
+def _informative(zeros: Zeros) -> bool:
+    return zeros.whole or any(mask is not None for fact in zeros.dims for mask in fact.masks)
+
+
+def _nothing(shape: Sequence[int] | list[tuple[int, ...]]) -> Zeros | tuple[Zeros, ...]:
+    """Nothing is known of a value."""
+    return tuple(map(_unknown, shape)) if isinstance(shape, list) else _unknown(tuple(shape))  # type: ignore[arg-type]
+
+
+_unknown = lru_cache(maxsize=4096)(Zeros.unknown)
 
 
 def operand_facts(call: Call, facts: GraphZeros) -> dict[str, Zeros]:

@@ -7,13 +7,46 @@ from contextlib import contextmanager
 
 import torch
 
-from scfx.signatures import convolution, creating, cumulative, elementwise, joining, linear, norm, pooling, rearranging, reduction, regrouping, repeating
+from scfx.signatures import (
+    convolution,
+    creating,
+    cumulative,
+    elementwise,
+    indexing,
+    joining,
+    linear,
+    norm,
+    padding,
+    pooling,
+    rearranging,
+    reduction,
+    regrouping,
+    repeating,
+    taking,
+)
 from scfx.signatures.record import Record
 
-_FAMILIES = (convolution, linear, norm, elementwise, pooling, reduction, cumulative, regrouping, rearranging, repeating, joining, creating)
+#: The files of the rule table, in the order of the operator table.
+FAMILIES = (
+    convolution,
+    linear,
+    norm,
+    elementwise,
+    pooling,
+    reduction,
+    cumulative,
+    regrouping,
+    rearranging,
+    repeating,
+    joining,
+    taking,
+    padding,
+    indexing,
+    creating,
+)
 
 #: Every record by the qualified name of its operator.
-TABLE: dict[str, Record] = {target: record for family in _FAMILIES for record in family.RECORDS for target in record.targets}
+TABLE: dict[str, Record] = {target: record for family in FAMILIES for record in family.RECORDS for target in record.targets}
 
 
 def name_of(target: object) -> str:

@@ -1,17 +1,13 @@
-"""Operators that make new tensors, and those that look rows up."""
+"""Operators that make new tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
-from scfx.facts import Fact, Zeros
-from scfx.program import is_symbolic
+from scfx.facts import Zeros, unknown
 from scfx.signatures.call import Call, Dims
-from scfx.signatures.coded import Coded
-from scfx.signatures.pattern import Pattern
+from scfx.signatures.coded import Coded, no_zeros
 from scfx.signatures.record import Kept, Record
 from scfx.signatures.resizing import resized_list
 
@@ -20,42 +16,54 @@ def _made(call: Call) -> tuple[Dims, ...]:
     return (tuple(call.fresh(size) for size in call.result_shapes[0]),)
 
 
-def _all_zero(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
-    shape = call.result_shapes[0]
-    zero = call.arguments.get("fill_value", 0) == 0
-    dims = (Fact((n,), (np.ones(n, bool) if zero and not is_symbolic(n) else None,)) for n in shape)
-    return (Zeros.of(dims, zero),)
+def _numbered(call: Call) -> tuple[Dims, ...]:
+    return (tuple(call.fresh(size, "its values depend on the place") for size in call.result_shapes[0]),)
+
+
+def _zero(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+    whole = call.arguments.get("fill_value", call.arguments.get("s", 0)) in (0, False)
+    return (Zeros(tuple(map(unknown, call.result_shapes[0])), whole),)
 
 
 def _sizes(call: Call, kept: Kept) -> Mapping[str, Any]:
-    if "size" not in call.arguments:
-        return {}
     return resized_list(call, "size", list(call.results[0]), kept)
 
 
-RECORDS: tuple[Record, ...] = (
-    Coded(
-        targets=("aten.zeros.default", "aten.new_zeros.default", "aten.full.default", "aten.new_full.default"),
-        doc="a new constant tensor",
-        dims=_made,
-        zero=_all_zero,
-        arguments=_sizes,
-    ),
-    Coded(
-        targets=("aten.ones.default", "aten.new_ones.default", "aten.rand.default", "aten.randn.default", "aten.empty.memory_format",
-                 "aten.new_empty.default", "aten.scalar_tensor.default"),
+def _filled(*names: str, zero: Callable[[Call, Mapping[str, Zeros]], tuple[Zeros, ...]] = no_zeros, samples: tuple[str, ...]) -> Coded:
+    return Coded(
+        targets=tuple(f"aten.{name}" for name in names),
         doc="a new tensor",
         dims=_made,
+        zero=zero,
         arguments=_sizes,
+        makes_zeros=zero is _zero,
+        samples=samples,
+    )
+
+
+RECORDS: tuple[Record, ...] = (
+    _filled("zeros.default", zero=_zero, samples=("op([3, 4])", "op([B, 4])")),
+    _filled("full.default", zero=_zero, samples=("op([3, 4], 0)", "op([B, 4], 1.5)")),
+    _filled("new_zeros.default", zero=_zero, samples=("op(t(B, 5), [B, 3, 4])",)),
+    _filled("new_full.default", zero=_zero, samples=("op(t(B, 5), [3, 4], 0)", "op(t(5), [3], 1.0)")),
+    _filled(
+        "ones.default", "rand.default", "randn.default", "empty.memory_format", samples=("op([3, 4])", "op([B, 4])")
     ),
-    Pattern(
-        targets=("aten.embedding.default",),
-        signature="v c, *i -> *i c",
-        operands=("weight", "indices"),
-        pointwise="*i c",
-        reasons={"v": "rows are looked up by number"},
-        zero="weight",
-        weight="weight",
-        doc="looks rows up",
+    _filled("new_ones.default", "new_empty.default", samples=("op(t(B, 5), [B, 3, 4])",)),
+    Coded(
+        targets=("aten.scalar_tensor.default",),
+        doc="a number",
+        dims=_made,
+        zero=_zero,
+        makes_zeros=True,
+        samples=("op(0.0)", "op(2.0)"),
+    ),
+    Coded(
+        targets=("aten.arange.default", "aten.arange.start", "aten.arange.start_step", "aten.linspace.default",
+                 "aten.eye.default", "aten.eye.m", "aten.randperm.default"),
+        doc="numbers that depend on their place",
+        dims=_numbered,
+        samples=("arange.default(B)", "arange.start(1, 5)", "arange.start_step(0, 6, 2)", "linspace.default(0, 1, 5)",
+                 "eye.default(3)", "eye.m(3, 4)", "randperm.default(5)"),
     ),
 )  # fmt: skip

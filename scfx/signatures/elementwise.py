@@ -9,11 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
-import numpy as np
 import torch
 
 from scfx.dims import ONE, Dim
-from scfx.facts import Fact, Zeros, both, either, known, unknown
+from scfx.facts import Fact, Zeros, both, either, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.probe import Spread, spread
 from scfx.signatures.record import Operator
@@ -28,6 +27,7 @@ class Elementwise(Operator):
             outright (for operators that draw random numbers, which a probe must not do).
     """
 
+    makes_zeros: bool = False
     zero: str = "probe"
 
     def infer(self, call: Call) -> tuple[Dims, ...]:
@@ -46,7 +46,7 @@ class Elementwise(Operator):
     def zeros(self, call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
         shape = call.result_shapes[0]
         if self.zero == "always":
-            return (Zeros((), True) if not shape else _all_zero(shape),) * len(call.result_shapes)
+            return (Zeros(tuple(map(unknown, shape)), True),)
         operands = [facts[name] for name in call.operands]
         found = self._spread(call)
         somewhere = {place for place, zeros in enumerate(operands) if zeros.anywhere}
@@ -70,10 +70,6 @@ class Elementwise(Operator):
         return spread(target, names, call.arguments)
 
 
-def _all_zero(shape: tuple[int, ...]) -> Zeros:
-    return Zeros(tuple(map(unknown, shape)), True)
-
-
 def _along(offset: int, size: int, enough: list[frozenset[int]], operands: list[Zeros]) -> Fact:
     """Zeros along one dimension of the result: for each choice of operands that is enough, where all of them are zero."""
     found: list[Fact] = []
@@ -86,7 +82,8 @@ def _along(offset: int, size: int, enough: list[frozenset[int]], operands: list[
 
 
 def _untagged(*names: str, zero: str = "probe", doc: str = "element-wise", samples: tuple[str, ...] = ()) -> Elementwise:
-    return Elementwise(targets=tuple(f"aten.{name}" for name in names), zero=zero, doc=doc, samples=samples)
+    targets = tuple(f"aten.{name}" for name in names)
+    return Elementwise(targets=targets, zero=zero, makes_zeros=zero == "always", doc=doc, samples=samples)
 
 
 #: The record of every operator that ATen itself tags as element-wise.
@@ -127,21 +124,29 @@ RECORDS: tuple[Operator, ...] = (
     ),
     _untagged(
         "clone.default", "contiguous.default", "detach.default", "detach_.default", "alias.default", "lift_fresh_copy.default",
-        "lift_fresh.default", "_to_copy.default", "to.dtype", "to.dtype_layout", "to.device", "to.other", "type_as.default",
-        "positive.default", "resolve_conj.default", "resolve_neg.default", "_conj.default",
-        zero="self", doc="copies and casts", samples=(_ONE,),
+        "lift_fresh.default", "_to_copy.default", "positive.default", "resolve_conj.default", "resolve_neg.default",
+        zero="self", doc="copies", samples=(_ONE,),
     ),
+    _untagged(
+        "to.dtype", "to.dtype_layout", "to.device", zero="self", doc="casts",
+        samples=("to.dtype(t(B, 4, 5), torch.float32)", "to.dtype_layout(t(B, 4), dtype=torch.float64)",
+                 "to.device(t(3, 4), 'cpu', torch.int64)", "to.dtype(m(3, 4), torch.float64)"),
+    ),
+    _untagged("type_as.default", "to.other", zero="self", doc="casts", samples=("op(t(B, 4, 5), m(B, 4, 5))",)),
     _untagged("dropout.default", "feature_dropout.default", zero="input", doc="dropout", samples=("op(t(B, 4, 5), 0.5, True)",)),
     _untagged(
         "alpha_dropout.default", "feature_alpha_dropout.default",
         zero="never", doc="dropout that keeps the variance", samples=("op(t(B, 4, 5), 0.5, True)",),
     ),
     _untagged("rrelu.default", zero="self", doc="randomised leaky ReLU", samples=("op(t(B, 4, 5), 0.1, 0.3, True)",)),
-    _untagged("rrelu_with_noise_functional.default", zero="self", doc="randomised leaky ReLU"),
     _untagged("zeros_like.default", zero="always", doc="zeros of the operand's shape", samples=(_ONE,)),
+    _untagged("ones_like.default", zero="never", doc="ones of the operand's shape", samples=(_ONE,)),
+    _untagged("full_like.default", zero="never", doc="one value in the operand's shape", samples=("op(t(B, 4, 5), 0.5)",)),
     _untagged(
-        "ones_like.default", "full_like.default", "rand_like.default", "randn_like.default", "bernoulli.default",
-        "bernoulli.p", "empty_like.default",
-        zero="never", doc="new values of the operand's shape",
+        "rand_like.default", "randn_like.default",
+        zero="never", doc="new values in the operand's shape", samples=(_ONE,),
     ),
+    _untagged("empty_like.default", zero="never", doc="whatever, in the operand's shape", samples=(_ONE,)),
+    _untagged("bernoulli.default", zero="self", doc="coin tosses", samples=("op(u(B, 4, 5))",)),
+    _untagged("bernoulli.p", zero="never", doc="coin tosses", samples=("op(t(B, 4, 5), 0.5)",)),
 )  # fmt: skip

@@ -43,6 +43,7 @@ class Pattern(Operator):
         weight: The operand that is a weight to quantize.
     """
 
+    makes_zeros: bool = False
     signature: str
     operands: tuple[str, ...] = ("self",)
     pointwise: str = ""
@@ -149,7 +150,10 @@ class Pattern(Operator):
         return Replacement(changed, self.counted)
 
     def factors(self, call: Call) -> Collection[str]:
-        return [name for term in self._terms(call) if len(term) > 1 for name in term[1:]]
+        return [name for term in self._terms(call) if set(term) <= set(call.operands) for name in term[1:]]
+
+    def norm_scales(self, call: Call) -> Collection[str]:
+        return [name for term in self._terms(call) if not set(term) <= set(call.operands) for name in term[1:]]
 
     def weights(self, call: Call) -> Mapping[str, tuple[tuple[tuple[bool, int], ...], ...]]:
         bound = _binding(call)

@@ -76,7 +76,7 @@ def _unpool(rank: int) -> Pattern:
         pointwise="*b",
         zero="self",
         doc="undoes max pooling",
-        samples=(f"op(t(2, 4, 2{', 2' * (rank - 1)}), i(2, 4, 2{', 2' * (rank - 1)}, high=16), {[4] * rank}"
+        samples=(f"op(t(2, 4, 2{', 2' * (rank - 1)}), p(2, 4, 2{', 2' * (rank - 1)}), {[4] * rank}"
                  + (f", {[2] * 3}, {[0] * 3})" if rank == 3 else ")"),),
     )  # fmt: skip
 

@@ -61,7 +61,13 @@ class Choice(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Operator(Record):
-    """What is known of an operator, whatever its arguments are."""
+    """What is known of an operator, whatever its arguments are.
+
+    Attributes:
+        makes_zeros: Whether a result may be known to be zero where nothing is known of any operand.
+    """
+
+    makes_zeros: bool = True
 
     def for_call(self, call: Call) -> Operator:
         return self
@@ -88,4 +94,8 @@ class Operator(Record):
 
     def factors(self, call: Call) -> Collection[str]:
         """Operands that only scale another one: where that is zero, the scale doesn't matter."""
+        return ()
+
+    def norm_scales(self, call: Call) -> Collection[str]:
+        """Operands that scale what is never zero, whatever the other operands are."""
         return ()

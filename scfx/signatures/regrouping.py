@@ -47,6 +47,13 @@ def _group(call: Call, dims: list[Dim], sizes: list[int]) -> list[Dim]:
     return made
 
 
+def _squeezed(call: Call) -> tuple[Dims, ...]:
+    dims = call.operands["self"]
+    for at in call.dim_list("dim", len(dims)) if dims else ():
+        call.pin(dims[at], "squeeze names it, which would drop it if one channel were left")
+    return _regrouped(call)
+
+
 def _regrouped_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
     operand = facts["self"]
     if 0 in call.result_shapes[0]:
@@ -92,21 +99,30 @@ RECORDS: tuple[Record, ...] = (
     _sized("size", "aten.view.default", "aten._unsafe_view.default"),
     _sized("shape", "aten.reshape.default"),
     Coded(
-        targets=("aten.flatten.using_ints", "aten.squeeze.dims", "aten.squeeze.dim", "aten.unsqueeze.default", "aten.ravel.default"),
-        doc="merges, drops or adds dims",
+        targets=("aten.flatten.using_ints", "aten.unsqueeze.default", "aten.ravel.default"),
+        doc="merges or adds dims",
         dims=_regrouped,
         zero=_regrouped_zeros,
         samples=(
             "flatten.using_ints(t(B, 3, 2, 2), 1)",
             "flatten.using_ints(t(B, 3, 2, 2), 1, 2)",
             "flatten.using_ints(t(B, 3, 4))",
-            "squeeze.dims(t(B, 4, 1, 1), [2, -1])",
-            "squeeze.dims(t(B, 1, 4), [1, 2])",
-            "squeeze.dim(t(B, 4, 1), -1)",
-            "squeeze.dim(t(B, 4, 1), 1)",
             "unsqueeze.default(t(B, 4), -1)",
             "unsqueeze.default(t(), 0)",
             "ravel.default(t(3, 4))",
+        ),
+    ),
+    Coded(
+        targets=("aten.squeeze.dims", "aten.squeeze.dim"),
+        doc="drops dims",
+        dims=_squeezed,
+        zero=_regrouped_zeros,
+        samples=(
+            "squeeze.dims(t(B, 4, 1, 1), [2, -1])",
+            "squeeze.dims(t(B, 1, 4, 3), [1, 2])",
+            "squeeze.dim(t(B, 4, 1), -1)",
+            "squeeze.dim(t(B, 4, 3), 1)",
+            "squeeze.dim(t(), 0)",
         ),
     ),
     Coded(

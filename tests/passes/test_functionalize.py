@@ -49,7 +49,7 @@ def rewritten(function: Callable[..., Any], needs_grad: bool = True) -> Captured
 
 
 def test_printed_program() -> None:
-    def function(self: Any, x: Tensor) -> Tensor:
+    def function(self: Any, x: Tensor) -> Any:
         y = x * self.w
         z = y[:, 1]
         y[:, 2:] += 1
@@ -180,7 +180,7 @@ WRITES: dict[str, Callable[[Any, Tensor, Tensor], object]] = {
     "celu": lambda self, y, x: torch.nn.functional.celu_(y, 0.7),
     "selu": lambda self, y, x: torch.nn.functional.selu_(y),
     "leaky relu": lambda self, y, x: torch.nn.functional.leaky_relu_(y, 0.2),
-    "threshold": lambda self, y, x: torch.nn.functional.threshold_(y, 0.1, 2.0),
+    "threshold": lambda self, y, x: torch.nn.functional.threshold(y, 0.1, 2.0, inplace=True),
     "sigmoid": lambda self, y, x: y.sigmoid_(),
     "tanh": lambda self, y, x: y.tanh_(),
     "clamp": lambda self, y, x: y.clamp_(-0.3, 0.4),
@@ -259,7 +259,7 @@ def test_old_value_of_one_may_be_present_value_of_another() -> None:
 
 
 def test_single_update_of_a_buffer_stays() -> None:
-    def function(self: Any, x: Tensor) -> Tensor:
+    def function(self: Any, x: Tensor) -> Any:
         self.steps.add_(1)
         return x * self.w
 
@@ -267,7 +267,7 @@ def test_single_update_of_a_buffer_stays() -> None:
 
 
 def test_chain_on_a_buffer_stores_once_at_the_end() -> None:
-    def function(self: Any, x: Tensor) -> Tensor:
+    def function(self: Any, x: Tensor) -> Any:
         self.b.mul_(0.9).add_(x.detach().mean((0, 1)), alpha=0.1)
         self.steps += 1
         return x * self.w * self.b
@@ -371,7 +371,7 @@ def test_autograd_sees_history_through_no_grad_round() -> None:
 
 
 def test_write_to_a_parameter_is_refused() -> None:
-    def function(self: Any, x: Tensor) -> Tensor:
+    def function(self: Any, x: Tensor) -> Any:
         with torch.no_grad():
             self.w.clamp_(0, 1)
         return x * self.w
@@ -385,7 +385,7 @@ def test_write_to_a_parameter_is_refused() -> None:
 
 
 def test_write_without_functional_form_is_refused() -> None:
-    def function(self: Any, x: Tensor) -> Tensor:
+    def function(self: Any, x: Tensor) -> Any:
         y = torch.zeros(4, 4)
         y.resize_(2, 4)
         return x * y[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ class Rotary(nn.Module):
         super().__init__()
         self.register_buffer("frequency", torch.linspace(0.1, 1, 4, dtype=torch.float64), persistent=False)
 
-    def forward(self, positions: Tensor) -> Tensor:
+    def forward(self, positions: Tensor) -> Any:
         with torch.autocast("cpu", enabled=False):
             columns = self.frequency[None, :, None].expand(positions.shape[0], -1, 1)
             angles = (columns @ positions[:, None, :].to(torch.float64)).transpose(1, 2)
@@ -31,7 +33,7 @@ class Head(nn.Module):
         self.linear = nn.Linear(4, 4)
         self.enabled = enabled
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.enabled):
             return self.linear(x) + 1
 

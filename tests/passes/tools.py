@@ -130,8 +130,9 @@ def observe(call: Callable[..., Any], root: nn.Module, inputs: tuple[Any, ...], 
     seen = {f"output {index}": output.detach().clone() for index, output in enumerate(outputs)}
     loss = torch.zeros((), dtype=torch.float64)
     for output in outputs:
+        weights = torch.randn(output.shape)  # drawn for each output, so that all get the same on both sides
         if output.requires_grad:
-            loss = loss + (output * torch.randn(output.shape, dtype=output.dtype)).sum()
+            loss = loss + (output * weights).sum()
     if loss.requires_grad:
         loss.backward()
     for index, (leaf, used) in enumerate(zip(leaves, given, strict=True)):

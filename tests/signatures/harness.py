@@ -72,7 +72,8 @@ def _round(case: Case, rng: random.Random, evidence: Evidence, turn: int) -> Non
         _plant(case, name, tensor, wanted, rng, everywhere=turn == 0)
     found = case.zeros(tensors)
     results = case.run(_copies(tensors))
-    deterministic = torch.Tag.nondeterministic_seeded not in case.sample.target.tags
+    name = str(case.sample.target)
+    deterministic = torch.Tag.nondeterministic_seeded not in case.sample.target.tags and "empty" not in name
     for index, (result, zeros) in enumerate(zip(results, found, strict=True)):
         _check_zeros(result, zeros, f"result {index}")
         evidence.zeros += any(zeros.dims[d].flat() is not None for d in range(result.ndim) if not is_symbolic(zeros.dims[d].size))
@@ -91,7 +92,7 @@ def _some(size: int, rng: random.Random) -> Mask:
 
 def _plant(case: Case, name: str, tensor: Tensor, wanted: Mapping[Var, Mask], rng: random.Random, everywhere: bool) -> None:
     """Makes an operand zero along some of its dims, mostly where channels are wanted gone."""
-    if case.operands[name].kind == "index":
+    if case.operands[name].kind in ("index", "places"):
         return
     for index, dim in enumerate(case.inference.state[name]):
         for axis in dict.fromkeys(variables(dim)):

@@ -2,7 +2,7 @@
 
 In a sample `op` is each of the record's operators in turn (a sample that names another one, as in `conv2d.padding(...)`, is
 for that one alone), `t(2, 3)` is a float tensor, `s(3)` a running statistic (positive, without a gradient, perhaps written to),
-`u(3)` lies between 0 and 1, `i(2, 3, high=5)` holds indices below 5, `m(2, 3)` is a boolean mask, and `B` a batch size that is symbolic in the graph.
+`u(3)` lies between 0 and 1, `i(2, 3, high=5)` holds indices below 5, `p(2, 3, 4, 4)` places in space, `m(2, 3)` is a boolean mask, and `B` a batch size that is symbolic in the graph.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scfx.signatures.record import Record
 BATCH, REAL_BATCH = FIRST_PRIME, 3
 
 
-Kind = Literal["float", "unit", "statistic", "index", "mask"]
+Kind = Literal["float", "unit", "statistic", "index", "places", "mask"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,9 @@ class Operand:
         shape = tuple(real(size) for size in self.shape)
         if self.kind == "index":
             return torch.randint(self.high, shape, generator=generator)
+        if self.kind == "places":  # distinct ones, in each of the first two dims
+            order = torch.rand(shape, generator=generator).flatten(2).argsort(-1)
+            return order.reshape(shape)
         if self.kind == "unit":
             return torch.rand(shape, generator=generator, dtype=torch.float64)
         values = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -46,7 +49,7 @@ class Operand:
 
     def meta(self) -> Tensor:
         """A tensor without values, of the shape in the graph."""
-        dtype = {"index": torch.int64, "mask": torch.bool}.get(self.kind, torch.float64)
+        dtype = {"index": torch.int64, "places": torch.int64, "mask": torch.bool}.get(self.kind, torch.float64)
         return torch.empty(self.shape, dtype=dtype, device="meta")
 
 
@@ -112,7 +115,8 @@ def read(record: Record, text: str, target: str) -> Sample:
     """A sample with `op` standing for one operator."""
     names = _Namespace(
         op=_Recorded(overload(target)), B=BATCH, t=_tensor, s=partial(_tensor, kind="statistic"), i=partial(_tensor, kind="index"),
-        m=partial(_tensor, kind="mask"), u=partial(_tensor, kind="unit"), torch=torch, float=float,
+        m=partial(_tensor, kind="mask"), u=partial(_tensor, kind="unit"), p=partial(_tensor, kind="places"),
+        torch=torch, float=float,
     )  # fmt: skip
     found, args, kwargs = eval(text, {"__builtins__": {}}, names)
     return Sample(record, text, found, args, kwargs)

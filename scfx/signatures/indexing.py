@@ -1,0 +1,128 @@
+"""Operators that look indices up or write to them: the dim that is indexed is rigid, the others are free."""
+
+from __future__ import annotations
+
+import torch
+
+from scfx.signatures.binding import SignatureError
+from scfx.signatures.call import Call
+from scfx.signatures.pattern import Pattern
+from scfx.signatures.rearranging import letters_of
+from scfx.signatures.record import Choice, Operator, Record
+
+_WHY = "it is indexed"
+_INT64 = torch.int64
+
+
+def _along_one(call: Call) -> Operator:
+    """index_select, index_add, index_copy, index_fill: one index for the whole of one dim."""
+    letters = letters_of(call.rank("self"))
+    dim = call.dim("dim", len(letters))
+    picked = " ".join("i" if index == dim else x for index, x in enumerate(letters))
+    whole, name = " ".join(letters), call.target.split(".")[1]
+    index = "i" if call.rank("index") else ""
+    selects = name == "index_select"
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{whole}, {index}, {picked} -> {picked if selects else whole}",
+        operands=("self", "index", "source"),
+        pointwise=" ".join(x for n, x in enumerate(letters) if n != dim) + (" i" if selects else ""),
+        reasons={f"d{dim}": _WHY},
+        zero={"index_select": "self", "index_fill": "filled"}.get(name, "self + source"),
+    )
+
+
+def _element_wise(call: Call) -> Operator:
+    """gather and scatter: an index for every element, which may have fewer of them along each dim."""
+    letters = letters_of(call.rank("self"))
+    dim = call.dim("dim", len(letters))
+    gathers = call.target.split(".")[1] == "gather"
+    others = [name for name in ("index", "src") if name in call.operands]
+    shapes = [call.shape("self"), *(call.shape(name) for name in others)]
+    shared = [n != dim and len({shape[n] for shape in shapes}) == 1 for n in range(len(letters))]
+    sides = [" ".join(x if shared[n] else f"{x}{name}" for n, x in enumerate(letters)) for name in others]
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{' '.join(letters)}, {', '.join(sides)} -> {sides[0] if gathers else ' '.join(letters)}",
+        operands=("self", *others),
+        pointwise=" ".join(x for n, x in enumerate(letters) if shared[n]),
+        reasons={x: _WHY for x in letters},
+        zero="self" if gathers else "self + src" if "src" in others else "filled",
+    )
+
+
+def _advanced(call: Call) -> Operator:
+    """x[:, i, j]: the indices are broadcast; their dims stand where they stood, or in front where they were apart."""
+    letters = letters_of(call.rank("self"))
+    names = [f"indices[{n}]" for n, given in enumerate(call.arguments["indices"]) if given is not None]
+    places = [n for n, given in enumerate(call.arguments["indices"]) if given is not None]
+    if any(call.arguments["indices"][n].meta["dtype"] is not _INT64 for n in places):
+        raise SignatureError("how much a mask picks depends on its values")
+    rank = max(call.rank(name) for name in names)
+    wide = [max((s := call.shape(name))[n - rank + len(s)] for name in names if n >= rank - call.rank(name)) for n in range(rank)]
+    picks = [f"i{n}" for n in range(rank)]
+    sides = [" ".join("1" if size == 1 else x for x, size in zip(picks[rank - call.rank(n) :], call.shape(n), strict=True)) for n in names]
+    together = places == list(range(places[0], places[0] + len(places)))
+    first = places[0] if together else 0
+    rest = [x for n, x in enumerate(letters) if n not in places]
+    made = [*rest[:first], *("1" if size == 1 else x for x, size in zip(picks, wide, strict=True)), *rest[first:]]
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{' '.join(letters)}, {', '.join(sides)} -> {' '.join(made)}",
+        operands=("self", *names),
+        pointwise=" ".join([*rest, *picks]),
+        reasons={letters[n]: _WHY for n in places},
+        zero="self",
+    )
+
+
+RECORDS: tuple[Record, ...] = (
+    Pattern(
+        targets=("aten.embedding.default",),
+        signature="v c, *i -> *i c",
+        operands=("weight", "indices"),
+        pointwise="*i c",
+        reasons={"v": "rows are looked up by number"},
+        zero="weight",
+        weight="weight",
+        doc="looks rows up",
+        samples=("op(t(7, 4), i(B, 3, high=7))", "op(t(7, 4), i(3, high=7), 2)"),
+    ),
+    Choice(
+        targets=("aten.index_select.default", "aten.index_add.default", "aten.index_copy.default", "aten.index_fill.int_Scalar"),
+        doc="picks or replaces indices of one dim",
+        choose=_along_one,
+        samples=(
+            "index_select.default(t(B, 4, 5), 1, i(3, high=4))",
+            "index_select.default(t(4, 5), -1, i(5, high=5))",
+            "index_add.default(t(B, 4, 5), 1, i(3, high=4), t(B, 3, 5))",
+            "index_copy.default(t(B, 4, 5), 2, i(1, high=5), t(B, 4, 1))",
+            "index_fill.int_Scalar(t(B, 4, 5), 1, i(2, high=4), 1.5)",
+        ),
+    ),
+    Choice(
+        targets=("aten.gather.default", "aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default"),
+        doc="an index for every element",
+        choose=_element_wise,
+        samples=(
+            "gather.default(t(B, 4, 5), 1, i(B, 3, 5, high=4))",
+            "gather.default(t(3, 4), -1, i(2, 4, high=4))",
+            "scatter.value(t(3, 4, 5), 1, i(3, 1, 5, high=4), 1.5)",
+            "scatter.src(t(3, 4, 5), 1, i(3, 1, 5, high=4), t(3, 2, 5))",
+            "scatter_add.default(t(3, 4, 5), 2, i(3, 4, 2, high=5), t(3, 4, 2))",
+        ),
+    ),
+    Choice(
+        targets=("aten.index.Tensor",),
+        doc="advanced indexing",
+        choose=_advanced,
+        samples=(
+            "op(t(B, 4, 5), [None, i(3, high=4)])",
+            "op(t(4, 5), [i(2, 3, high=4)])",
+            "op(t(B, 4, 5, 6), [None, i(3, 1, high=4), i(2, high=5)])",
+            "op(t(3, 4, 5), [i(2, high=3), None, i(2, high=5)])",
+            "op(t(4, 5), [i(high=4)])",
+        ),
+        refused=("op(t(4, 5), [m(4)])",),
+    ),
+)
