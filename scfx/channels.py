@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import fx
 
-from scfx.errors import UnknownNameError
 from scfx.dims import Dim, Pin, Var, resolve, variables
+from scfx.errors import UnknownNameError
 from scfx.inference import Inference, infer
 from scfx.masks import occupied
 from scfx.program import Mode, Program
@@ -22,6 +22,10 @@ from scfx.unify import pin
 
 if TYPE_CHECKING:
     import networkx as nx
+
+
+#: What must not shrink: a parameter or buffer by name, and one dimension of it or, for None, all of them.
+Kept = tuple[str, int | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +78,19 @@ class ChannelGraph:
         axes: Every axis that a parameter has a part in, in the order of the parameters.
     """
 
-    def __init__(self, program: Program, keep: Collection[str] = (), outputs: Mapping[Mode, Set[int]] | None = None) -> None:
+    def __init__(
+        self, program: Program, keep: Collection[Kept] = (), outputs: Mapping[Mode, Set[int]] | None = None
+    ) -> None:
         self._program = program
         self._keep = tuple(keep)
         self._outputs = outputs
         self._inference: Inference = infer(program, outputs)
         self._parameters = {name for name, _ in program.root.named_parameters(remove_duplicate=False)}
         self._buffers = {name for name, _ in program.root.named_buffers(remove_duplicate=False)}
-        for name in keep:
+        for name, only in keep:
             for index, dim in enumerate(self.dims(name)):
-                pin(dim, Pin(f"kept: {name} dim {index}"))
+                if only in (None, index):
+                    pin(dim, Pin(f"kept by the user: {name}"))
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
@@ -105,14 +112,19 @@ class ChannelGraph:
 
     @cached_property
     def scales(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Parameters that only ever multiply: what can be zero already, and what never is before (a layer norm's output)."""
+        """Parameters that only multiply: those that scale operands, and those that scale a norm, which is never zero."""
         plain: set[str] = set()
         makers: set[str] = set()
         for steps in self._inference.steps.values():
             for step in steps:
-                for found, operands in ((plain, step.record.factors(step.call)), (makers, step.record.norm_scales(step.call))):
+                for found, operands in (
+                    (plain, step.record.factors(step.call)),
+                    (makers, step.record.norm_scales(step.call)),
+                ):
                     nodes = (step.call.arguments.get(operand) for operand in operands)
-                    found.update(str(node.target) for node in nodes if isinstance(node, fx.Node) and node.op == "get_attr")
+                    found.update(
+                        str(node.target) for node in nodes if isinstance(node, fx.Node) and node.op == "get_attr"
+                    )
         return frozenset(plain - makers), frozenset(makers)
 
     def dims(self, name: str) -> tuple[Dim, ...]:
@@ -130,7 +142,7 @@ class ChannelGraph:
         return self._inference.state.get(name, ())
 
     def explain(self, name: str, dim: int) -> str:
-        """Says in words which dims are coupled with a dimension, through which operators, and why it is pinned if it is."""
+        """Says in words which dims are coupled with a dimension, through which operators, and why it is pinned."""
         from scfx.explain import explain
 
         return explain(self, name, dim)
@@ -158,4 +170,5 @@ class ChannelGraph:
 
     def __repr__(self) -> str:
         pinned = sum(axis.pinned is not None for axis in self.axes)
-        return f"ChannelGraph({len(self.axes)} axes, {pinned} of them pinned, {len(self._inference.troubles)} operators without a rule)"
+        troubles = len(self._inference.troubles)
+        return f"ChannelGraph({len(self.axes)} axes, {pinned} of them pinned, {troubles} operators without a rule)"

@@ -14,7 +14,7 @@ from scfx.passes.insert_quantizers import InsertQuantizers
 from scfx.program import MODES, Program
 from scfx.quantization import weight_uses
 from scfx.quantizer import Quantizer
-from scfx.selection import kept_names, output_positions
+from scfx.selection import kept_dims, output_positions
 
 __all__ = ["CompressedModule", "channel_graph", "compress"]
 
@@ -46,8 +46,8 @@ def compress(
     Args:
         model: Any module that `torch.export` can trace. It is left untouched.
         example_inputs: A tensor, a tuple of positional arguments, or a dict of keyword arguments.
-        quantize: Whether every weight gets a quantizer with a learned bit depth for each output channel. Without, `prune()`
-            removes channels that are zero already.
+        quantize: Whether every weight gets a quantizer with a learned bit depth for each output channel. Without,
+            `prune()` removes channels that are zero already.
         keep: Parameters (by state-dict name), modules (by path, or the module itself) and axes that must not shrink.
         outputs: The outputs that matter, by path or position, when the model returns more: only they keep their shape.
 
@@ -58,7 +58,7 @@ def compress(
         UnknownNameError: `keep` or `outputs` names something that the model doesn't have.
     """
     program = capture(model, example_inputs)
-    kept = kept_names(model, keep)
+    kept = kept_dims(model, keep)
     positions = output_positions(program.call, outputs)
     if quantize:
         _quantize(program)
@@ -79,6 +79,8 @@ def _quantize(program: Program) -> None:
 
 def _attributes(model: nn.Module) -> dict[str, Any]:
     """What the model's own `__dict__` holds beside its state: trainers read things such as `config` there."""
-    return {k: v for k, v in vars(model).items() if not k.startswith("_") and k != "training" and not isinstance(v, (nn.Module, fx.Node))}
-
-
+    return {
+        k: v
+        for k, v in vars(model).items()
+        if not k.startswith("_") and k != "training" and not isinstance(v, (nn.Module, fx.Node))
+    }

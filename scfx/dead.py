@@ -43,9 +43,9 @@ class Dead:
 class ZeroFacts:
     """What is zero in the tensors of a program, each read once.
 
-    The weight behind a quantizer is zero where its quantizer has no bits left, and nowhere else: other zeros may yet become
-    something else in training. For the same reason entries of a trained parameter count only on channels that are to go
-    (`within`). Buffers that the model writes to by itself are never taken for zero.
+    The weight behind a quantizer is zero where its quantizer has no bits left, and nowhere else: other zeros may yet
+    become something else in training. For the same reason entries of a trained parameter count only on channels that
+    are to go (`within`). Buffers that the model writes to by itself are never taken for zero.
     """
 
     def __init__(self, graph: ChannelGraph) -> None:
@@ -55,7 +55,9 @@ class ZeroFacts:
         self._quantizers: dict[str, tuple[Mask, int]] = {}
         self._tensors = {**dict(self._root.named_parameters()), **dict(self._root.named_buffers())}
         modules = (n for mode in MODES for n in graph._program.graphs[mode].nodes if n.op == "call_module")
-        self.quantized = {str(node.args[0].target): str(node.target) for node in modules if isinstance(node.args[0], fx.Node)}
+        self.quantized = {
+            str(node.args[0].target): str(node.target) for node in modules if isinstance(node.args[0], fx.Node)
+        }
 
     def removable(self, within: Channels, assumed: Entries | None = None, modes: Sequence[Mode] = MODES) -> Channels:
         """The channels that could go, if those `within` went and the `assumed` entries were zero."""
@@ -94,8 +96,9 @@ class ZeroFacts:
         if len(silent) == size:
             return weight.replaced(dim, known(silent))
         table = silent.reshape(-1, size)  # (groups, outputs) of a grouped transposed convolution
-        groups = Fact((len(table), weight.dims[0].size // len(table)), (table.all(axis=1), None))
-        return weight.replaced(dim, known(table.all(axis=0))).replaced(0, groups)
+        whole_groups, everywhere = np.asarray(table.all(axis=1)), np.asarray(table.all(axis=0))
+        groups = Fact((len(table), weight.dims[0].size // len(table)), (whole_groups, None))
+        return weight.replaced(dim, known(everywhere)).replaced(0, groups)
 
 
 class _State:
@@ -179,9 +182,9 @@ def find_dead(graph: ChannelGraph, earlier: Channels | None = None) -> Dead:
 def _assumable(graph: ChannelGraph, facts: ZeroFacts) -> Callable[[Channels], Entries]:
     """Which entries of biases, norm scales and shifts can be let go to zero along with some channels.
 
-    A bias or shift can: it adds to a weight that has no bits left. The scale of a norm that makes non-zero of zero (layer
-    norm) can only where every weight of the channel has no bits left, or a living branch would die with it. Any other scale
-    doesn't matter where what it scales is zero, so it is left alone.
+    A bias or shift can: it adds to a weight that has no bits left. The scale of a norm that makes non-zero of zero
+    (layer norm) can only where every weight of the channel has no bits left, or a living branch would die with it. Any
+    other scale doesn't matter where what it scales is zero, so it is left alone.
     """
     vectors = _vectors(graph, facts)
     scales, makers = graph.scales
@@ -207,7 +210,7 @@ def _largest(facts: ZeroFacts, channels: Channels, earlier: Channels) -> Channel
 
 
 def spared(channels: Channels, earlier: Channels) -> Channels:
-    """The channels, less one of each axis that would be left without any: one that wasn't to go `earlier`, or the first.
+    """The channels, less one of each axis that would lose all: one that wasn't to go `earlier`, or the first.
 
     Which one stays must not depend on how often channels are removed, or training would.
     """
@@ -250,7 +253,7 @@ def _zero_bit(graph: ChannelGraph, facts: ZeroFacts, every: bool = False) -> Cha
 
 
 def _vectors(graph: ChannelGraph, facts: ZeroFacts) -> dict[str, int]:
-    """The parameters that are trained as they are and run along one dim only (biases, norm scales and shifts), with that dim."""
+    """The dim of each parameter trained as it is that runs along one only: biases, norm scales and shifts."""
     quantizers = tuple(f"{path}." for path in facts.quantized.values())
     result: dict[str, int] = {}
     for name, dims in graph._inference.state.items():
@@ -264,7 +267,11 @@ def _vectors(graph: ChannelGraph, facts: ZeroFacts) -> dict[str, int]:
 def _entries(graph: ChannelGraph, vectors: Mapping[str, int], channels: Channels) -> Entries:
     """The entries of each vector that belong to some of the channels."""
     kept = {axis: ~mask for axis, mask in channels.items()}
-    masks = ((name, ~over(graph._inference.state[name][dim], kept)) for name, dim in vectors.items() if _touches(graph, name, dim, kept))
+    masks = (
+        (name, ~over(graph._inference.state[name][dim], kept))
+        for name, dim in vectors.items()
+        if _touches(graph, name, dim, kept)
+    )
     return {name: mask for name, mask in masks if mask.any()}
 
 

@@ -68,7 +68,7 @@ NOTHING = Concat(())
 
 
 def resolve(dim: Dim) -> Dim:
-    """The dim with links followed, nesting flattened, and a concatenation that leads a product pulled to the outside."""
+    """The dim with links followed, in canonical form: nesting flattened, a concatenation last in a product if anywhere."""
     if isinstance(dim, Var):
         if dim.link is None:
             return dim
@@ -80,18 +80,18 @@ def resolve(dim: Dim) -> Dim:
 
 
 def product(*parts: Dim) -> Dim:
-    """Row-major product in canonical form: `(a + b) * r` becomes `a * r + b * r`, and anything times nothing is nothing."""
+    """Row-major product in canonical form: `p * (a + b) * r` becomes `p * (a * r + b * r)`; times nothing it is nothing."""
     flat: list[Dim] = []
     for part in parts:
         part = resolve(part)
         if part.size == 0:
             return NOTHING
         flat.extend(part.parts if isinstance(part, Product) else (part,))
-    if len(flat) == 1:
-        return flat[0]
-    if flat and isinstance(flat[0], Concat):
-        return concat(*(product(segment, *flat[1:]) for segment in flat[0].parts))
-    return Product(tuple(flat))
+    for index, part in enumerate(flat[:-1]):
+        if isinstance(part, Concat):
+            flat[index:] = [concat(*(product(segment, *flat[index + 1 :]) for segment in part.parts))]
+            break
+    return flat[0] if len(flat) == 1 else Product(tuple(flat))
 
 
 def concat(*parts: Dim) -> Dim:

@@ -8,7 +8,7 @@ from itertools import groupby
 from math import log2
 from typing import TYPE_CHECKING
 
-from scfx.dims import Concat, Dim, Product, Var, resolve, variables
+from scfx.dims import Dim, Product, Var, resolve, variables
 from scfx.drawing_palette import GREY, palette, tint
 from scfx.flow import STATE, Flow, Place, Stream, flow
 from scfx.program import Mode, is_symbolic
@@ -26,8 +26,12 @@ MERGES = {"add": "+", "mul": "×", "cat": "cat", "stack": "stack", "sub": "−",
 #: How many axes the legend lists.
 LEGEND = 16
 
+#: With so many more edges than nodes, sizes beside the edges can't be read and take minutes to place: tooltips have them.
+TANGLED = 200
+
 _DARK = "#333333"
-_CELL = '<td align="{align}"><font point-size="10">{text} </font></td>'
+#: A space as wide as a digit.
+FIGURE_SPACE = "\u2007"
 
 
 def dot_source(graph: ChannelGraph, mode: Mode) -> str:
@@ -45,8 +49,12 @@ class _Picture:
         self.colours: Mapping[Var, str] = palette(graph)
         self.groups = group_axes(graph)
         self.places = {p.id: p for p in self.flow.places.values() if mode in p.nodes and p.kind not in STATE}
-        self.streams = [s for s in self.flow.streams if mode in s.modes and s.target in self.places and s.source in self.places]
+        self.streams = [
+            s for s in self.flow.streams if mode in s.modes and s.target in self.places and s.source in self.places
+        ]
+        self.continued = self._continue_joins()
         self.frames = self._frames()
+        self.sizes = len(self.streams) - len(self.places) < TANGLED
 
     def lines(self) -> Iterator[str]:
         yield "digraph {"
@@ -62,6 +70,8 @@ class _Picture:
         labelled: set[str] = set()
         for stream in self.streams:
             yield self._edge(stream, labelled)
+        for target, source in self.continued.items():
+            yield self._continuation(source, target)
 
     def _title(self) -> str:
         report = GraphReport.of(self.graph)
@@ -71,11 +81,12 @@ class _Picture:
             f"{small}{percent(report.share)} of the dims of parameters, by entries; {self.mode} graph</font>",
             f"{small}a colour for each prunable axis; grey is pinned; wider lines have more channels</font>",
         ]
-        rows = "".join(f'<tr><td align="left" colspan="3">{line}</td></tr>' for line in lines)
-        return f'<table border="0" cellborder="0" cellspacing="3" cellpadding="1">{rows}{"".join(self._legend())}</table>'
+        lines += [f'<font point-size="10">{line}</font>' for line in self._legend()]
+        rows = "".join(f'<tr><td align="left">{line}</td></tr>' for line in lines)
+        return f'<table border="0" cellborder="0" cellspacing="1" cellpadding="1">{rows}</table>'
 
     def _legend(self) -> Iterator[str]:
-        """Rows: colour, channels, and where the axis first runs."""
+        """Lines: colour, channels, and where the axis first runs."""
         free = [axis for axis in self.graph.axes if axis.pinned is None]
         pinned = [axis for axis in self.graph.axes if axis._var.pin and axis._var.pin.reason != "convolution kernel"]
         for axes, most, what in ((free, LEGEND, "prunable"), (pinned, LEGEND // 2, "pinned")):
@@ -83,9 +94,9 @@ class _Picture:
                 more = len(axis.members) - 1
                 text = f"{axis.members[0]}{f' and {more} more dims' if more > 1 else ' and 1 more dim' if more else ''}"
                 text += f", pinned: {axis._var.pin.reason}" if axis._var.pin else ""
-                yield _legend_row(self.colours[axis._var], f"{axis.size:,}", text)
+                yield _legend_line(self.colours[axis._var], f"{axis.size:,}", text)
             if len(axes) > most:
-                yield _legend_row("", "", f"and {len(axes) - most} more axes that are {what}")
+                yield _legend_line("", "", f"and {len(axes) - most} more axes that are {what}")
 
     # ---------------------------------------------------------------- clusters
 
@@ -111,7 +122,11 @@ class _Picture:
         if call:
             path, _, again = call[-1].partition("@")
             kinds = {p.module_type for p in self.places.values() if p.module == path} - {""}
-            kind = f' <font color="{GREY}">{escape(kinds.pop())}{f", call {int(again) + 1}" if again else ""}</font>' if kinds else ""
+            kind = (
+                f' <font color="{GREY}">{escape(kinds.pop())}{f", call {int(again) + 1}" if again else ""}</font>'
+                if kinds
+                else ""
+            )
             name = escape(_inside(path, call[-2] if len(call) > 1 else ""))
             yield f"subgraph {_quoted(f'cluster {call}')} {{"
             yield f'label=<<font point-size="11"><b>{name}</b>{kind}</font>>; style="rounded,filled"; color="#d8d8d8";'
@@ -129,13 +144,17 @@ class _Picture:
     def _operator(self, place: Place, frame: str) -> str:
         inside = escape(_inside(place.module, frame))
         tooltip = _quoted(f"{place.target} {place.module}".strip())
-        given = [s for s in self.streams if s.target == place.id]
+        joined = len([s for s in self.streams if s.target == place.id]) > 1 or place.id in self.continued
         state = self._state_rows(place)
-        if place.op in MERGES and len(given) > 1:
+        if place.op in MERGES and joined:
             sign = MERGES[place.op]
-            size = ' fontsize="17", width="0.34", height="0.34", fixedsize="true",' if len(sign) == 1 else ' fontsize="11",'
+            size = (
+                ' fontsize="17", width="0.34", height="0.34", fixedsize="true",'
+                if len(sign) == 1
+                else ' fontsize="11",'
+            )
             return (
-                f"{_quoted(place.id)} [label=<<b>{sign}</b>>, shape=\"{'circle' if len(sign) == 1 else 'box'}\",{size} margin=\"0.06,0.02\", "
+                f'{_quoted(place.id)} [label=<<b>{sign}</b>>, shape="{"circle" if len(sign) == 1 else "box"}",{size} margin="0.06,0.02", '
                 f'style="filled,bold", fillcolor="#ffe9a8", color="{_DARK}", tooltip={tooltip}];'
             )
         name = "" if inside in ("", place.op) else f' <font color="#555555">{inside}</font>'
@@ -181,7 +200,11 @@ class _Picture:
         width = (0.7 + log2(max(channels, 1)) / 3) / len(colours) ** 0.5
         known = [dim for dim in stream.dims if not is_symbolic(dim.size)]
         text = " × ".join(map(self._dim, known))
-        label = f', label=<<font color="{GREY}"> {text} </font>>' if self._is_new(stream) and stream.source not in labelled else ""
+        label = (
+            f', label=<<font color="{GREY}"> {text} </font>>'
+            if self.sizes and self._is_new(stream) and stream.source not in labelled
+            else ""
+        )
         labelled.add(stream.source)
         plain = " x ".join(dim_text(dim, self.groups) for dim in stream.dims)
         tip = _quoted(f"{stream.operand}: {plain}{self._pins(stream.dims)}")
@@ -189,6 +212,38 @@ class _Picture:
             f'{_quoted(stream.source)} -> {_quoted(stream.target)} [color="{":".join(colours)}", penwidth="{width:.2f}", '
             f"tooltip={tip}, labeltooltip={tip}, edgetooltip={tip}{label}];"
         )
+
+    def _continue_joins(self) -> dict[str, str]:
+        """Takes out the edges into a concatenation that begins with all that an earlier one joins: one edge stands for them.
+
+        A dense block, in which everything is given to every later layer, can be read only so.
+
+        Returns:
+            By the id of a concatenation, that of the one that it continues.
+        """
+        joins: dict[tuple[object, ...], str] = {}
+        continued: dict[str, str] = {}
+        for place in self.places.values():
+            given = (
+                [(index, s) for index, s in enumerate(self.streams) if s.target == place.id]
+                if place.op == "cat"
+                else []
+            )
+            keys = tuple((stream.source, stream.dims) for _, stream in given)
+            for end in range(len(keys), 1, -1):
+                if keys[:end] in joins:
+                    continued[place.id] = joins[keys[:end]]
+                    dropped = {index for index, _ in given[:end]}
+                    self.streams = [s for index, s in enumerate(self.streams) if index not in dropped]
+                    break
+            if len(keys) > 1:
+                joins.setdefault(keys, place.id)
+        return continued
+
+    def _continuation(self, source: str, target: str) -> str:
+        colours = ":".join(self._colour_list(self.places[source].made[0]))
+        tip = _quoted("all that is joined there, and what comes in beside")
+        return f'{_quoted(source)} -> {_quoted(target)} [color="{colours}", style="dashed", tooltip={tip}, edgetooltip={tip}];'
 
     def _is_new(self, stream: Stream) -> bool:
         """Whether what flows has another shape than all that its source was given."""
@@ -198,7 +253,9 @@ class _Picture:
 
     def _pins(self, dims: Dims) -> str:
         pinned = [a for dim in dims for a in variables(dim) if a in self.colours and a.pin is not None]
-        return "".join(f"\n{size_text(a.size)} pinned: {a.pin.reason}" for a in dict.fromkeys(pinned) if a.pin is not None)
+        return "".join(
+            f"\n{size_text(a.size)} pinned: {a.pin.reason}" for a in dict.fromkeys(pinned) if a.pin is not None
+        )
 
     def _colour_list(self, dims: Dims) -> list[str]:
         """The colours of the prunable axes of a value; of many the first ones; grey where none is."""
@@ -212,19 +269,20 @@ class _Picture:
             colour = self.colours.get(dim, GREY)
             return f'<font color="{colour}">{size_text(dim.size)}</font>' if colour != GREY else size_text(dim.size)
         if isinstance(dim, Product):
-            texts = [f"({self._dim(part)})" if isinstance(part, Concat) else self._dim(part) for part in dim.parts]
+            texts = [f"({text})" if "+" in (text := self._dim(part)) else text for part in dim.parts]
             return f"({'·'.join(texts)})" if len(texts) > 1 else "".join(texts) or "1"
         runs = groupby(dim.parts, lambda part: part.size == 1)
-        shown = [text for single, run in runs for text in ([f"{len(list(run))}"] if single else [self._dim(p) for p in run])]
+        shown = [
+            text for single, run in runs for text in ([f"{len(list(run))}"] if single else [self._dim(p) for p in run])
+        ]
         if len(shown) > 5:
             shown = [*shown[:2], f"{len(shown) - 3} more", shown[-1]]
         return "+".join(shown)
 
 
-def _legend_row(colour: str, number: str, text: str) -> str:
-    swatch = "<td{} width=\"16\"></td>".format(f' bgcolor="{colour}"' if colour else "")
-    cells = ((number, "right"), (escape(text), "left"))
-    return f"<tr>{swatch}{''.join(_CELL.format(align=align, text=text) for text, align in cells)}</tr>"
+def _legend_line(colour: str, number: str, text: str) -> str:
+    swatch = f'<font color="{colour}">■■</font>  ' if colour else ""
+    return f"{swatch}{number.rjust(5, FIGURE_SPACE)}  {escape(text)}" if number else escape(text)
 
 
 def _inside(path: str, call: str) -> str:

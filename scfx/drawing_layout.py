@@ -13,10 +13,15 @@ from scfx.errors import InputError, ScfxError
 #: The formats that `render` writes, by the ending of the file name.
 FORMATS = ("svg", "png", "pdf", "dot")
 
-#: How long graphviz may take, in seconds, and what is given up for speed when it takes longer.
-EFFORTS: tuple[tuple[int, str], ...] = ((60, ""), (120, 'splines="line"; nslimit="0.2"; nslimit1="0.2"; mclimit="0.2";'))
+#: How long graphviz may take, in seconds, and how it ranks nodes and draws lines then: first well, else more simply.
+EFFORTS: tuple[tuple[int, str], ...] = (
+    (60, 'newrank="true";'),
+    (60, 'newrank="true"; splines="line"; nslimit="1"; mclimit="0.2";'),
+    (120, 'splines="line"; nslimit="0.2"; mclimit="0.2";'),
+)
 
-# In a process of its own graphviz can be stopped, and what it and its font library say stays out of the terminal.
+# In a process of its own graphviz can be stopped and can crash (on tangled graphs it does), and what it and its font
+# library say stays out of the terminal.
 _SCRIPT = """
 import sys
 from pygraphviz import AGraph
@@ -52,6 +57,7 @@ def draw(source: str, form: str) -> bytes:
             "drawing needs pygraphviz, whose wheels bring graphviz along: pip install 'scfx[draw]'. "
             "Without it a graph can be written as .dot, for any graphviz to draw."
         )
+    trouble = ""
     for seconds, settings in EFFORTS:
         try:
             done = subprocess.run(
@@ -62,13 +68,14 @@ def draw(source: str, form: str) -> bytes:
                 check=False,
             )
         except subprocess.TimeoutExpired:
+            trouble = f"it took more than {seconds} seconds"
             continue
-        if done.returncode != 0 or not done.stdout:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise ScfxError(f"graphviz failed to draw the graph: {said[-1] if said else f'exit status {done.returncode}'}")
-        return done.stdout
+        if done.returncode == 0 and done.stdout:
+            return done.stdout
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        trouble = said[-1] if said else f"exit status {done.returncode}"
     raise ScfxError(
-        f"graphviz took more than {EFFORTS[-1][0]} seconds to lay out the graph; write it as .dot, or analyse a submodule."
+        f"graphviz could not draw the graph: {trouble}. Write it as .dot, or draw the graph of a submodule."
     )
 
 

@@ -25,7 +25,10 @@ def palette(graph: ChannelGraph) -> Mapping[Var, str]:
     taken: dict[int, int] = {}
     colours: dict[Var, str] = {}
     for axis in graph.axes:
-        place = min((rank[m.name] for m in axis.members if m.name in rank and m.dim == _made_in(axis, m.name)), default=len(rank))
+        place = min(
+            (rank[m.name] for m in axis.members if m.name in rank and m.dim == _made_in(axis, m.name)),
+            default=len(rank),
+        )
         again = taken[place] = taken.get(place, -1) + 1
         colours[axis._var] = GREY if axis.pinned is not None else _colour(place, again)
     return colours

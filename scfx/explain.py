@@ -50,8 +50,13 @@ def explain(graph: ChannelGraph, name: str, dim: int) -> str:
     if len(found) > AXES:
         rest = found[AXES:]
         free = sum(axis.pinned is None for axis in rest)
-        lines += ["", f"and {len(rest)} more axes, {free} of them prunable, with {sum(a.size for a in rest):,} channels:"]
-        lines += [f"  {line}" for line in shortened([f"{axis.size:,}: made with {axis.members[0]}" for axis in rest], LINES)]
+        lines += [
+            "",
+            f"and {len(rest)} more axes, {free} of them prunable, with {sum(a.size for a in rest):,} channels:",
+        ]
+        lines += [
+            f"  {line}" for line in shortened([f"{axis.size:,}: made with {axis.members[0]}" for axis in rest], LINES)
+        ]
     return "\n".join(lines)
 
 
@@ -112,7 +117,9 @@ def _indented(lines: list[str]) -> list[str]:
 
 def _by_block(items: list[_Item], separator: str) -> list[str]:
     """One line for each block; neighbouring blocks of which the same is said share one."""
-    lines = [(block, separator.join(item.text for item in run)) for block, run in groupby(items, lambda item: item.block)]
+    lines = [
+        (block, separator.join(item.text for item in run)) for block, run in groupby(items, lambda item: item.block)
+    ]
     result: list[str] = []
     for text, run in groupby(lines, lambda line: line[1]):
         paths = [path for path, _ in run]
@@ -189,7 +196,9 @@ class _Stop:
         inside = self.place.module.removeprefix(blocks.get(self.place.module, "")).removeprefix(".")
         inside = "" if inside == self.place.op else inside
         name = {"input": "model input", "output": "model output"}.get(self.place.kind, self.place.op)
-        name = f"{name} {self.place.op}".strip() if self.place.kind in ("input", "output") else f"{name} {inside}".strip()
+        name = (
+            f"{name} {self.place.op}".strip() if self.place.kind in ("input", "output") else f"{name} {inside}".strip()
+        )
         remarks = [self.ending] if self.ending else []
         if self.leaves and not self.given:
             remarks.append("makes it")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.fx.graph import _PyTreeCodeGen, _PyTreeInfo
 from torch.utils import _pytree as pytree
 
 from scfx.passes.finalize import DropQuantizers, WriteOutCounted
@@ -41,12 +41,42 @@ def _drop_quantizers(root: nn.Module) -> None:
 
 
 def _plain_call(graph: fx.Graph, program: Program) -> None:
-    """Gives the graph the model's own arguments and output, as far as the model takes tensors and returns plain containers."""
+    """Gives the graph the model's own arguments and output.
+
+    Where these are tensors and plain containers of them the graph says so itself; nested inputs and outputs of other
+    types are flattened and rebuilt by the code that torch.fx generates for it.
+    """
     call = program.call
     output = next(node for node in graph.nodes if node.op == "output")
-    result: Any = pytree.tree_unflatten(list(output.args[0]), call.out_specs["eval"])
+    out_spec: pytree.TreeSpec | None = call.out_specs["eval"]
+    if _plain(out_spec):
+        output.args = (pytree.tree_unflatten(list(output.args[0]), out_spec),)
+        out_spec = None
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
-    output.args = (result,)
-    for node, leaf in zip(placeholders, call.inputs, strict=True):
-        if leaf.shape is None:
-            graph.erase_node(node)
+    arguments = dict(zip(call.in_spec.context, call.in_spec.children(), strict=True))
+    simple = out_spec is None and all(spec.is_leaf() for spec in arguments.values())
+    last = max((index for index, leaf in enumerate(call.inputs) if leaf.shape is not None), default=-1)
+    start = 0
+    for name, spec in list(arguments.items()):
+        leaves, nodes = (each[start : start + spec.num_leaves] for each in (call.inputs, placeholders))
+        start += spec.num_leaves
+        if any(leaf.shape is not None for leaf in leaves):
+            continue
+        # What is no tensor was fixed at capture: it becomes a default where that can be written, or it goes.
+        del arguments[name]
+        for node, leaf in zip(nodes, leaves, strict=True):
+            if simple and start > last and isinstance(leaf.value, (bool, int, float, str, type(None))):
+                node.args = (leaf.value,)
+            else:
+                graph.erase_node(node)
+    if not simple:
+        spec = pytree.tree_structure(
+            [pytree.tree_unflatten([0] * spec.num_leaves, spec) for spec in arguments.values()]
+        )
+        graph.set_codegen(_PyTreeCodeGen(_PyTreeInfo(list(arguments), spec, out_spec)))
+
+
+def _plain(spec: pytree.TreeSpec | None) -> bool:
+    """Whether a structure is a tensor, or tuples, lists and dicts down to tensors."""
+    assert spec is not None
+    return spec.is_leaf() or (spec.type in (tuple, list, dict) and all(map(_plain, spec.children())))

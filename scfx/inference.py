@@ -1,4 +1,4 @@
-"""Runs the rule table over both graphs of a program: the dims of every value, the sinks, and every pin with its reason."""
+"""Runs the rule table over both graphs of a program: the dims of every value, the sinks, and each pin's reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from scfx.dims import Dim, Pin, product
+from scfx.dims import Pin, product
 from scfx.program import MODES, Mode, Program
 from scfx.quantizer import Quantizer
 from scfx.signatures import lookup, name_of
@@ -81,101 +81,110 @@ def infer(program: Program, outputs: Mapping[Mode, Set[int]] | None = None) -> I
     """
     result = Inference()
     for mode in MODES:
-        result.values[mode] = {}
-        result.steps[mode] = []
+        walk = _Walk(result, program, mode, None if outputs is None else outputs[mode])
         for node in program.graphs[mode].nodes:
-            result.values[mode][node.name] = _visit(result, program, mode, node, None if outputs is None else outputs[mode])
+            walk.values[node.name] = getattr(walk, node.op)(node)
     return result
 
 
-def _visit(result: Inference, program: Program, mode: Mode, node: fx.Node, outputs: Set[int] | None) -> Value:
-    values = result.values[mode]
-    shape = node.meta.get("shape")
-    if node.op == "placeholder":
+class _Walk:
+    """Visits the nodes of one graph; one method for each kind of node, which returns what the node makes."""
+
+    def __init__(self, result: Inference, program: Program, mode: Mode, outputs: Set[int] | None) -> None:
+        self.result, self.program, self.mode, self.outputs = result, program, mode, outputs
+        self.values = result.values.setdefault(mode, {})
+        self.steps = result.steps.setdefault(mode, [])
+        self.inputs = iter(program.call.input_names)
+
+    def placeholder(self, node: fx.Node) -> Value:
+        because = Pin(f"model input {next(self.inputs)}", node.name)
+        shape = node.meta.get("shape")
+        return None if shape is None else tuple(fresh(size, because) for size in shape)
+
+    def get_attr(self, node: fx.Node) -> Value:
+        shape = node.meta.get("shape")
         if shape is None:
             return None
-        return tuple(fresh(size, Pin(f"model input {node.name}", node.name)) for size in shape)
-    if node.op == "get_attr":
-        if shape is None:
-            return None
-        name = str(node.target)
-        if name not in result.state:
-            result.state[name] = tuple(fresh(size) for size in shape)
-        return result.state[name]
-    if node.op == "output":
+        return self.result.state.setdefault(str(node.target), tuple(map(fresh, shape)))
+
+    def output(self, node: fx.Node) -> Value:
+        names = self.program.call.output_names[self.mode]
         for position, leaf in enumerate(node.args[0]):  # type: ignore[arg-type]
-            if isinstance(leaf, fx.Node) and (outputs is None or position in outputs):
-                for dims in _tensors(values[leaf.name]):
-                    for dim in dims:
-                        pin(dim, Pin("model output", leaf.name))
+            if isinstance(leaf, fx.Node) and (self.outputs is None or position in self.outputs):
+                because = Pin(f"model output {names[position]}".rstrip(), leaf.name)
+                for dim in (dim for dims in tensors(self.values[leaf.name]) for dim in dims):
+                    pin(dim, because)
         return None
-    if node.op == "call_module":
-        dims = values[node.all_input_nodes[0].name]
-        _quantizer(result, program, node, dims)  # type: ignore[arg-type]
+
+    def call_module(self, node: fx.Node) -> Value:
+        """A quantizer: what it makes is like its weight; its own tensors have an entry for each output channel."""
+        name = str(node.target)
+        quantizer = self.program.root.get_submodule(name)
+        assert isinstance(quantizer, Quantizer)
+        (dims,) = tensors(self.values[node.all_input_nodes[0].name])
+        made = dims[quantizer.dim]
+        if quantizer.bits.numel() != made.size:
+            groups = fresh(quantizer.bits.numel() // made.size)
+            unify(dims[0], product(groups, fresh(dims[0].size // groups.size)), Pin("quantizer", node.name))
+            made = product(groups, made)
+        for part in ("bits", "exponent", "dead"):
+            self.result.state.setdefault(f"{name}.{part}", (made,))
         return dims
-    if node.target is operator.getitem:
-        source, index = node.args
-        made = values[source.name]  # type: ignore[union-attr]
-        return made[index] if made is not None else None  # type: ignore[index, return-value]
-    return _call(result, mode, node)
+
+    def call_function(self, node: fx.Node) -> Value:
+        shape = node.meta.get("shape")
+        if node.target is operator.getitem:
+            source, index = node.args
+            made = self.values[source.name]  # type: ignore[union-attr, index]
+            return made[index] if made is not None else None  # type: ignore[index, return-value]
+        if shape is None:
+            return None  # sizes and numbers: they follow from tensors, they aren't tensors
+        call = _bound(node, shape, self.values)
+        self._analyse(call)
+        return call.results if isinstance(shape, list) else call.results[0]
+
+    def _analyse(self, call: Call) -> None:
+        """Runs the operator's rule; where there is none, or it doesn't fit, pins what the call touches."""
+        record = lookup(_functional(self.result, call.node))
+        reason = "no rule"
+        if record is not None:
+            try:
+                found = record.for_call(call)
+                call.results = found.infer(call)
+                _check(call)
+                self.steps.append(Step(call, found))
+                return
+            except (SignatureError, SizeMismatchError) as error:
+                reason = str(error)
+            except Exception as error:  # a rule that breaks costs its operator compression, never the user the analysis
+                reason = f"the rule failed: {type(error).__name__}: {error}"
+        self.result.troubles.append(Trouble(call.target, call.node.name, module_path(call.node), reason))
+        because = call.because(f"unknown operator {call.target}" if record is None else f"{call.target}: {reason}")
+        for dim in (dim for dims in call.operands.values() for dim in dims):
+            pin(dim, because)
+        call.results = tuple(tuple(fresh(size, because) for size in shape) for shape in call.result_shapes)
 
 
-def _quantizer(result: Inference, program: Program, node: fx.Node, dims: Dims) -> None:
-    """A quantizer's own tensors have one entry for each output channel of the weight, group by group."""
-    name = str(node.target)
-    quantizer = program.root.get_submodule(name)
-    assert isinstance(quantizer, Quantizer)
-    channels, at = quantizer.bits.numel(), quantizer.dim
-    made = dims[at]
-    if channels != made.size:
-        groups = fresh(channels // made.size)
-        unify(dims[0], product(groups, fresh(dims[0].size // groups.size)), Pin("quantizer", node.name))
-        made = product(groups, made)
-    for part in ("bits", "exponent", "dead"):
-        result.state.setdefault(f"{name}.{part}", (made,))
+def _bound(node: fx.Node, shape: Any, values: Mapping[str, Value]) -> Call:
+    """The call of a node, its arguments by the names of the operator's schema."""
+    shapes = tuple(map(tuple, shape)) if isinstance(shape, list) else (tuple(shape),)
+    if isinstance(node.target, torch._ops.OpOverload):
+        arguments: Mapping[Any, Any] = bind(node.target, node.args, node.kwargs)
+    else:
+        arguments = dict(enumerate(node.all_input_nodes))
+    return Call(node, name_of(node.target), arguments, _operands(arguments, values), shapes)
 
 
-def _tensors(value: Value) -> tuple[Dims, ...]:
+def tensors(value: Value) -> tuple[Dims, ...]:
     """The dims of each tensor in a value."""
     if not value:
         return ()
     return value if isinstance(value[0], tuple) else (value,)  # type: ignore[return-value]
 
 
-def _call(result: Inference, mode: Mode, node: fx.Node) -> Value:
-    values, shape = result.values[mode], node.meta.get("shape")
-    if shape is None:
-        return None  # sizes and numbers: they follow from tensors, they aren't tensors
+def _functional(result: Inference, node: fx.Node) -> object:
+    """The functional form of an operator that writes to a buffer in place, whose values can't be relied on then."""
     target = node.target
-    several = isinstance(shape, list)
-    shapes: tuple[tuple[int, ...], ...] = tuple(map(tuple, shape)) if several else (tuple(shape),)
-    arguments = bind(target, node.args, node.kwargs) if isinstance(target, torch._ops.OpOverload) else {}
-    operands = _operands(arguments, values) if arguments else _operands(dict(enumerate(node.all_input_nodes)), values)
-    call = Call(node, name_of(target), arguments, operands, shapes)
-    record = lookup(_functional(result, target, node))
-    reason = None
-    if record is None or not arguments:
-        reason = "no rule"
-    else:
-        try:
-            found = record.for_call(call)
-            call.results = found.infer(call)
-            _check(call)
-            result.steps[mode].append(Step(call, found))
-        except (SignatureError, SizeMismatchError) as error:
-            reason = str(error)
-    if reason is not None:
-        result.troubles.append(Trouble(call.target, node.name, module_path(node), reason))
-        why = call.because(f"unknown operator {call.target}" if reason == "no rule" else f"{call.target}: {reason}")
-        for dims in operands.values():
-            for dim in dims:
-                pin(dim, why)
-        call.results = tuple(tuple(fresh(size, why) for size in one) for one in shapes)
-    return call.results if several else call.results[0]
-
-
-def _functional(result: Inference, target: Any, node: fx.Node) -> object:
-    """The functional form of an operator that writes to a buffer in place; the buffer's values can't be relied on then."""
     if not isinstance(target, torch._ops.OpOverload) or not target._schema.is_mutable or not node.args:
         return target
     written = node.args[0]
@@ -208,8 +217,3 @@ def _check(call: Call) -> None:
         sizes = tuple(dim.size for dim in dims)
         if sizes != shape:
             raise SizeMismatchError(f"the rule makes the shape {sizes}, the operator makes {shape}")
-
-
-def every_dim(result: Inference) -> list[tuple[str, int, Dim]]:
-    """Each dimension of each parameter and buffer: name, dimension, dim."""
-    return [(name, index, dim) for name, dims in result.state.items() for index, dim in enumerate(dims)]

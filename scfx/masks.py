@@ -50,7 +50,7 @@ def narrow(dim: Dim, marked: Mask | None, masks: dict[Var, Mask]) -> None:
         sizes = [part.size for part in dim.parts]
         for index, part in enumerate(dim.parts):
             table = marked.reshape(prod(sizes[:index]), sizes[index], -1)
-            narrow(part, table.all(axis=(0, 2)), masks)
+            narrow(part, np.asarray(table.all(axis=(0, 2))), masks)
     else:
         start = 0
         for part in dim.parts:

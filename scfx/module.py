@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from scfx.channels import ChannelGraph
+from scfx.channels import ChannelGraph, Kept
+from scfx.errors import InputError
 from scfx.finalizing import finalized
 from scfx.program import MODES, Mode, Program, graph_module
 from scfx.pruning import PruneReport, prune
@@ -28,7 +29,7 @@ class CompressedModule(nn.Module):
     def __init__(
         self,
         program: Program,
-        kept: tuple[str, ...] = (),
+        kept: tuple[Kept, ...] = (),
         outputs: Mapping[Mode, Set[int]] | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
@@ -57,21 +58,26 @@ class CompressedModule(nn.Module):
         return attributes[name] if name in attributes else super().__getattr__(name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompressedModule:
-        root = copy.deepcopy(self._program.root, memo)
         graphs: dict[Mode, fx.Graph] = {mode: copy.deepcopy(graph) for mode, graph in self._program.graphs.items()}
-        other = CompressedModule.__new__(CompressedModule)
+        call = copy.deepcopy(self._program.call, memo)
+        program = Program(copy.deepcopy(self._program.root, memo), graphs, call)
+        other = CompressedModule(program, self._kept, self._outputs, self._attributes)
         memo[id(self)] = other
-        CompressedModule.__init__(other, Program(root, graphs, copy.deepcopy(self._program.call, memo)), self._kept, self._outputs, self._attributes)
         other._size = self._size.for_graph(other.channels)
-        other._training = copy.deepcopy(self._training, memo)
+        other._training = self._training.copy()
         other.training = self.training
         return other
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "a compressed module isn't pickled: save net.state_dict(), or net.finalize(), which is a plain GraphModule"
+        )
 
     # --------------------------------------------------------------- to look at
 
     @property
     def graph_module(self) -> fx.GraphModule:
-        """The graph of the current mode: printable, its quantizers visible, called with the flat leaves of the inputs."""
+        """The graph of the current mode: printable, quantizers visible, called with the flat leaves of the inputs."""
         return self._graph_modules["train" if self.training else "eval"]
 
     @property
@@ -88,6 +94,17 @@ class CompressedModule(nn.Module):
                 yield path, module
 
     # -------------------------------------------------------------- to train by
+
+    @property
+    def prune_every(self) -> int | None:
+        """After how many calls of `update` channels are removed; None: only `prune` removes any."""
+        return self._training.prune_every
+
+    @prune_every.setter
+    def prune_every(self, steps: int | None) -> None:
+        if steps is not None and steps < 1:
+            raise InputError(f"prune_every is a positive number of steps or None, not {steps}")
+        self._training.prune_every = steps
 
     def param_groups(
         self, lr: float = 1e-3, weight_decay: float = 5e-4, quantizer_lr: float = 0.5, quantizer_eps: float = 1e-3
@@ -118,21 +135,21 @@ class CompressedModule(nn.Module):
     def size(self) -> Tensor:
         """Average bits per original weight: a scalar, differentiable in the bit depths (the paper's equations 3 to 5).
 
-        A weight counts the bit depths of its output channels, times its kernel, times its input channels that are alive.
+        A weight counts the bit depths of its output channels, times its kernel and its input channels that are alive.
         """
         return self._size.bits(self)
 
     def update(self, optimizer: torch.optim.Optimizer) -> PruneReport | None:
         """To be called after each `optimizer.step()`.
 
-        Keeps bit depths at or above zero, shrinks the blockers of zero-bit channels, and from time to time removes what can
-        be removed.
+        Keeps bit depths at or above zero, shrinks the blockers of zero-bit channels, and every `prune_every` calls
+        removes what can be removed.
 
         Returns:
             The report of what was removed, if anything was.
 
         Raises:
-            OptimizerError: The optimizer does not own the parameters, or its state can't be sliced. Nothing has changed then.
+            OptimizerError: The optimizer does not own the parameters, or its state can't be sliced. Nothing changes.
         """
         return self._training.update(self, optimizer)
 
@@ -143,10 +160,10 @@ class CompressedModule(nn.Module):
             optimizer: Its state follows the parameters. Without one, make a new optimizer afterwards.
 
         Raises:
-            OptimizerError: The optimizer does not own the parameters, or its state can't be sliced. Nothing has changed then.
+            OptimizerError: The optimizer does not own the parameters, or its state can't be sliced. Nothing changes.
         """
         return prune(self, optimizer)
 
     def finalize(self) -> fx.GraphModule:
-        """A plain, compact GraphModule of the eval graph with the quantized weights in place and nothing of scfx inside."""
+        """A plain, compact GraphModule of the eval graph: quantized weights in place, nothing of scfx inside."""
         return finalized(self._program)

@@ -26,7 +26,7 @@ class PrunePlan:
     """Which indices of which tensors stay, and what changes in the graphs.
 
     Attributes:
-        kept: For each parameter and buffer that shrinks, by state-dict name, the indices that stay along each dimension.
+        kept: For each parameter and buffer that shrinks, by state-dict name, the indices that stay along each dim.
         edits: For each mode, by node name, the arguments (and operator) that change.
         shapes: For each mode, by node name, the shape of what the node makes from now on.
         channels: For each member dimension of each axis that shrinks, its channels before and after.
@@ -53,9 +53,7 @@ def make_plan(graph: ChannelGraph, removed: AxisMasks) -> PrunePlan:
     state: dict[str, KeptIndices] = {}
     for name, dims in graph._inference.state.items():
         if any(kept_size(dim, kept) != dim.size for dim in dims):
-            state[name] = tuple(
-                np.flatnonzero(kept(dim)) if kept_size(dim, kept) != dim.size else None for dim in dims
-            )
+            state[name] = tuple(np.flatnonzero(kept(dim)) if kept_size(dim, kept) != dim.size else None for dim in dims)
     edits: dict[Mode, dict[str, Replacement]] = {}
     shapes: dict[Mode, dict[str, tuple[int, ...] | list[tuple[int, ...]]]] = {}
     for mode in MODES:
@@ -65,10 +63,14 @@ def make_plan(graph: ChannelGraph, removed: AxisMasks) -> PrunePlan:
             if change is not None:
                 edits[mode][step.call.node.name] = change
         shapes[mode] = {
-            name: shape for name, value in graph._inference.values[mode].items() if (shape := _shape(value, kept)) is not None
+            name: shape
+            for name, value in graph._inference.values[mode].items()
+            if (shape := _shape(value, kept)) is not None
         }
     channels = tuple(
-        (repr(axis.members[0]), axis.size, int(kept_masks[axis._var].sum())) for axis in graph.axes if axis._var in kept_masks
+        (repr(axis.members[0]), axis.size, int(kept_masks[axis._var].sum()))
+        for axis in graph.axes
+        if axis._var in kept_masks
     )
     return PrunePlan(state, edits, shapes, channels)
 
@@ -79,4 +81,3 @@ def _shape(value: Value, kept: Kept) -> tuple[int, ...] | list[tuple[int, ...]] 
     if value and isinstance(value[0], tuple):
         return [tuple(kept_size(dim, kept) for dim in dims) for dims in value]  # type: ignore[union-attr]
     return tuple(kept_size(dim, kept) for dim in value)  # type: ignore[arg-type]
-

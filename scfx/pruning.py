@@ -44,7 +44,8 @@ class PruneReport:
 
     def __str__(self) -> str:
         lines = [
-            f"channels {self.channels_before:,} -> {self.channels_after:,}, weights {self.weights_before:,} -> {self.weights_after:,}"
+            f"channels {self.channels_before:,} -> {self.channels_after:,}, "
+            f"weights {self.weights_before:,} -> {self.weights_after:,}"
         ]
         lines += [f"  {name}: {before} -> {after}" for name, before, after in self.plan.channels]
         if self.blocked:
@@ -75,7 +76,9 @@ def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Opti
     """Obeys a plan: optimizer, parameters, buffers, graphs, in this order, each checked before it changes."""
     root = module._program.root
     kept: dict[str, Kept] = {
-        name: tuple(None if index is None else torch.from_numpy(index).to(fetch(root, name).device) for index in indices)
+        name: tuple(
+            None if index is None else torch.from_numpy(index).to(fetch(root, name).device) for index in indices
+        )
         for name, indices in plan.kept.items()
     }
     tensors = {name: fetch(root, name) for name in kept}
@@ -109,5 +112,6 @@ def _report(module: CompressedModule, dead: Dead, plan: PrunePlan) -> PruneRepor
     gone = sum(before - after for _, before, after in plan.channels)
     return PruneReport(
         plan, channels, channels - gone, weights, weights - lost,
-        sum(int(mask.sum()) for mask in dead.blocked.values()), {name: int(mask.sum()) for name, mask in dead.blockers.items()},
+        sum(int(mask.sum()) for mask in dead.blocked.values()),
+        {name: int(mask.sum()) for name, mask in dead.blockers.items()},
     )  # fmt: skip

@@ -26,7 +26,7 @@ class WeightUse:
 
 
 def weight_uses(graph: ChannelGraph) -> dict[str, WeightUse]:
-    """Every floating-point parameter that some operator uses as its weight, by state-dict name; the first use decides."""
+    """Every floating-point parameter that is some operator's weight, by state-dict name; the first use decides."""
     uses: dict[str, WeightUse] = {}
     for mode in MODES:
         for step in graph._inference.steps[mode]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scfx.dims import Concat, Dim, Product, Var, resolve, variables
+from scfx.dims import Concat, Dim, Var, resolve, variables
 from scfx.inference import Trouble
 from scfx.program import MODES, Mode
 from scfx.quantizer import Quantizer
@@ -186,7 +186,9 @@ def _pins(axes: Iterable[Axis]) -> tuple[PinGroup, ...]:
         if axis._var.pin is not None:
             by_reason.setdefault(axis._var.pin.reason, []).append(axis)
     groups = (
-        PinGroup(reason, len(found), sum(axis.size for axis in found), tuple(repr(axis.members[0]) for axis in found[:3]))
+        PinGroup(
+            reason, len(found), sum(axis.size for axis in found), tuple(repr(axis.members[0]) for axis in found[:3])
+        )
         for reason, found in by_reason.items()
     )
     return tuple(sorted(groups, key=lambda group: -group.channels))
@@ -218,4 +220,6 @@ def _outputs(graph: ChannelGraph) -> tuple[OutputCost, ...]:
     now = sum(axis.size for axis in graph._prunable)
     unpinned = free({})
     alone = {name: now if len(modes) == 1 else free(kept) for name, kept in modes.items()}
-    return tuple(OutputCost(name, tuple(kept), unpinned - alone[name], alone[name] - now) for name, kept in modes.items())
+    return tuple(
+        OutputCost(name, tuple(kept), unpinned - alone[name], alone[name] - now) for name, kept in modes.items()
+    )

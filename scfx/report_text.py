@@ -17,7 +17,9 @@ LINES = 24
 
 def text(report: GraphReport) -> str:
     """The whole report."""
-    return "\n".join([*_summary(report), *_dims(report), *_pins(report), *_outputs(report), *_troubles(report), *_unused(report)])
+    return "\n".join(
+        [*_summary(report), *_dims(report), *_pins(report), *_outputs(report), *_troubles(report), *_unused(report)]
+    )
 
 
 def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
@@ -87,7 +89,11 @@ def _outputs(report: GraphReport) -> Iterator[str]:
     yield "channels that each output pins:"
     several = {cost.modes for cost in report.outputs} != {report.outputs[0].modes}
     rows = [
-        [cost.name or "the output", f"{cost.channels:,}", f"in {cost.modes[0]} mode only" if several and len(cost.modes) == 1 else ""]
+        [
+            cost.name or "the output",
+            f"{cost.channels:,}",
+            f"in {cost.modes[0]} mode only" if several and len(cost.modes) == 1 else "",
+        ]
         for cost in report.outputs
     ]
     yield from (f"  {line}" for line in shortened(columns(rows, frozenset({1})), LINES, "more outputs"))
@@ -103,7 +109,10 @@ def _troubles(report: GraphReport) -> Iterator[str]:
     yield ""
     yield "operators without a rule that fits, which pin what they touch (to add a record see CONTRIBUTING.md):"
     rows = [[t.target, t.node, t.module.split("@")[0] or "the model itself", t.reason] for t in report.troubles]
-    yield from (f"  {line}" for line in shortened(columns([["operator", "node", "module", "why"], *rows]), LINES, "more operators"))
+    yield from (
+        f"  {line}"
+        for line in shortened(columns([["operator", "node", "module", "why"], *rows]), LINES, "more operators")
+    )
 
 
 def _unused(report: GraphReport) -> Iterator[str]:

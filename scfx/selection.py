@@ -13,25 +13,29 @@ from scfx.errors import UnknownNameError
 from scfx.program import MODES, Mode
 
 if TYPE_CHECKING:
-    from scfx.channels import Axis
+    from scfx.channels import Axis, Kept
 
 
 def unknown_name(name: object, known: Sequence[str], what: str) -> str:
     """A message that says what was named in vain, and what comes closest."""
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5) or list(known[:3])
-    return f"no {what} is called {name!r}; the nearest {'are' if len(near) > 1 else 'is'} {', '.join(map(repr, near)) or 'none'}"
+    verb = "are" if len(near) > 1 else "is"
+    return f"no {what} is called {name!r}; the nearest {verb} {', '.join(map(repr, near)) or 'none'}"
 
 
-def kept_names(model: nn.Module, keep: Iterable[str | nn.Module | Axis] | str | nn.Module) -> tuple[str, ...]:
-    """The state-dict names behind what a user wants to keep: parameters, buffers and modules by name, modules, or axes.
+def kept_dims(model: nn.Module, keep: Iterable[str | nn.Module | Axis] | str | nn.Module) -> tuple[Kept, ...]:
+    """The dimensions behind what a user wants to keep: parameters, buffers and modules by name, modules, or axes.
 
     Raises:
         UnknownNameError: a name or module that the model doesn't have.
     """
     items = [keep] if isinstance(keep, (str, nn.Module)) else list(keep)
-    state = [name for name, _ in (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))]
+    state = [
+        name
+        for name, _ in (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
+    ]
     paths = {id(module): path for path, module in model.named_modules()}
-    names: list[str] = []
+    kept: list[Kept] = []
     for item in items:
         if isinstance(item, nn.Module):
             if id(item) not in paths:
@@ -40,15 +44,16 @@ def kept_names(model: nn.Module, keep: Iterable[str | nn.Module | Axis] | str | 
         elif isinstance(item, str):
             path = item
         elif hasattr(item, "members"):
-            names.extend(member.name for member in item.members)
+            whole = [member for member in item.members if len(member.indices(0)) == 1] or item.members
+            kept.extend((member.name, member.dim) for member in whole if member.name in state)
             continue
         else:
             raise UnknownNameError(f"keep takes names, modules and axes, not a {type(item).__name__}")
-        found = [name for name in state if name == path or path == "" or name.startswith(f"{path}.")]
+        found = [name for name in state if path in (name, "") or name.startswith(f"{path}.")]
         if not found and path not in paths.values():
             raise UnknownNameError(unknown_name(path, [*state, *paths.values()], "parameter, buffer or module"))
-        names.extend(found)
-    return tuple(dict.fromkeys(names))
+        kept.extend((name, None) for name in found)
+    return tuple(dict.fromkeys(kept))
 
 
 def output_positions(call: CallSpec, outputs: Iterable[str | int] | str | int | None) -> Mapping[Mode, Set[int]] | None:

@@ -28,13 +28,13 @@ class Training:
     """The training side of a compressed module.
 
     Attributes:
-        prune_every: Steps between removals.
+        prune_every: Steps between removals; None: updates remove nothing.
         release: How fast blockers shrink: each step takes `release` times the learning rate off their magnitude.
         step: Steps done.
         latched: For each axis, the channels that can go and wait for the next removal.
     """
 
-    prune_every: int = 50
+    prune_every: int | None = 50
     release: float = 5.0
     step: int = 0
     latched: dict[Var, Mask] = field(default_factory=dict)
@@ -42,6 +42,10 @@ class Training:
     _blockers: dict[str, torch.Tensor] = field(default_factory=dict)
     _fresh: bool = True
     _checked: int | None = None
+
+    def copy(self) -> Training:
+        """The same settings for a copy of the module, which looks for itself."""
+        return Training(self.prune_every, self.release, self.step)
 
     def update(self, module: CompressedModule, optimizer: torch.optim.Optimizer) -> PruneReport | None:
         """See `CompressedModule.update`."""
@@ -55,10 +59,12 @@ class Training:
         if quantizers and (died or released or self._fresh):
             self.look(module)
         self.step += 1
-        if self.step % self.prune_every == 0 and (not quantizers or any(mask.any() for mask in self.latched.values())):
-            report = module.prune(optimizer)
-            return report if report else None
-        return None
+        if self.prune_every is None or self.step % self.prune_every:
+            return None
+        if quantizers and not any(mask.any() for mask in self.latched.values()):
+            return None
+        report = module.prune(optimizer)
+        return report if report else None
 
     def look(self, module: CompressedModule) -> None:
         """Finds out anew what can go and what is in the way."""

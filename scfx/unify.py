@@ -6,7 +6,7 @@ correctness. Unification is idempotent: repeating it changes nothing.
 
 from __future__ import annotations
 
-from math import gcd, prod
+from math import gcd
 
 from scfx.dims import NOTHING, ONE, Concat, Dim, Pin, Product, Var, concat, factors, product, resolve, variables
 
@@ -87,7 +87,10 @@ def _unify_products(left: list[Dim], right: list[Dim], because: Pin) -> None:
 
 
 def cut(dim: Dim, at: int) -> tuple[Dim, Dim] | None:
-    """Splits a dim into its first `at` channels and the rest, or None where that falls inside a product's row."""
+    """Splits a dim into its first `at` channels and the rest.
+
+    Where that falls inside a row of a product, this row stands alone from then on. None: the product has too many rows.
+    """
     dim = resolve(dim)
     if at in (0, dim.size):
         return (dim, NOTHING) if at else (NOTHING, dim)
@@ -96,9 +99,7 @@ def cut(dim: Dim, at: int) -> tuple[Dim, Dim] | None:
         dim.link = concat(left, right)
         return left, right
     if isinstance(dim, Product):
-        row = prod(part.size for part in dim.parts[1:])
-        halves = cut(dim.parts[0], at // row) if at % row == 0 else None
-        return halves and (product(halves[0], *dim.parts[1:]), product(halves[1], *dim.parts[1:]))
+        return _cut_product(dim.parts[0], product(*dim.parts[1:]), at)
     before: list[Dim] = []
     for index, part in enumerate(dim.parts):
         if at < part.size:
@@ -107,6 +108,19 @@ def cut(dim: Dim, at: int) -> tuple[Dim, Dim] | None:
         before.append(part)
         at -= part.size
     return None
+
+
+def _cut_product(rows: Dim, inner: Dim, at: int) -> tuple[Dim, Dim] | None:
+    whole, rest = divmod(at, inner.size)
+    if rest and rows.size > MAX_ROWS:
+        return None
+    halves = cut(rows, whole)
+    if halves is None or rest == 0:
+        return halves and (product(halves[0], inner), product(halves[1], inner))
+    behind, parts = cut(halves[1], 1), cut(inner, rest)
+    if behind is None or parts is None:
+        return None
+    return concat(product(halves[0], inner), parts[0]), concat(parts[1], product(behind[1], inner))
 
 
 def _unify_concats(left: list[Dim], right: list[Dim], because: Pin) -> None:

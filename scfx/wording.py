@@ -11,7 +11,7 @@ from pathlib import PurePath
 from torch import fx
 
 from scfx.channels import Axis, ChannelGraph
-from scfx.dims import Concat, Dim, Product, Var, resolve
+from scfx.dims import Dim, Product, Var, resolve
 from scfx.flow import path_of
 from scfx.program import MODES, is_symbolic
 from scfx.signatures.pattern import Binding, Pattern
@@ -36,7 +36,9 @@ def dim_text(dim: Dim, groups: Set[Var] = frozenset()) -> str:
     if isinstance(dim, Product):
         return " x ".join(f"({t})" if "+" in t else t for p, t in zip(dim.parts, texts, strict=True)) or "1"
     runs = [(text, len(list(run))) for text, run in groupby(texts)]
-    shown = [text if count == 1 else f"{text} + {text}" if count == 2 else f"{count} times {text}" for text, count in runs]
+    shown = [
+        text if count == 1 else f"{text} + {text}" if count == 2 else f"{count} times {text}" for text, count in runs
+    ]
     if len(shown) > 8:
         shown = [*shown[:4], f"{len(shown) - 6} more", *shown[-2:]]
     return " + ".join(shown)

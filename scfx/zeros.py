@@ -1,4 +1,4 @@
-"""Which channels can be removed without changing what is computed: a forward pass of zeros, then a look at every sink."""
+"""Which channels can be removed without changing what is computed: a pass of zeros, then a look at every sink."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _informative(zeros: Zeros) -> bool:
 
 def _nothing(shape: Sequence[int] | list[tuple[int, ...]]) -> Zeros | tuple[Zeros, ...]:
     """Nothing is known of a value."""
-    return tuple(map(_unknown, shape)) if isinstance(shape, list) else _unknown(tuple(shape))  # type: ignore[arg-type]
+    return tuple(map(_unknown, shape)) if isinstance(shape, list) else _unknown(tuple(shape))
 
 
 _unknown = lru_cache(maxsize=4096)(Zeros.unknown)

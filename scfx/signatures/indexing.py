@@ -108,7 +108,7 @@ RECORDS: tuple[Record, ...] = (
             "gather.default(t(B, 4, 5), 1, i(B, 3, 5, high=4))",
             "gather.default(t(3, 4), -1, i(2, 4, high=4))",
             "scatter.value(t(3, 4, 5), 1, i(3, 1, 5, high=4), 1.5)",
-            "scatter.src(t(3, 4, 5), 1, i(3, 1, 5, high=4), t(3, 2, 5))",
+            "scatter.src(t(3, 4, 5), 1, i(3, 1, 5, high=4), t(3, 1, 5))",
             "scatter_add.default(t(3, 4, 5), 2, i(3, 4, 2, high=5), t(3, 4, 2))",
         ),
     ),

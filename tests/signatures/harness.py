@@ -113,11 +113,12 @@ def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check_zeros(result: Tensor, zeros: Zeros, where: str) -> None:
-    if zeros.whole and result.count_nonzero():
+    something = (result != 0) & ~result.isnan()  # what is undefined, as 0 / 0 is, may be said to be zero
+    if zeros.whole and something.any():
         raise WrongRuleError(f"{where} is said to be zero, and isn't")
     for index, fact in enumerate(zeros.dims):
         mask = None if is_symbolic(fact.size) else fact.flat()
-        if mask is not None and result.index_select(index, torch.from_numpy(np.flatnonzero(mask))).count_nonzero():
+        if mask is not None and something.index_select(index, torch.from_numpy(np.flatnonzero(mask))).any():
             raise WrongRuleError(f"{where} is said to be zero at {np.flatnonzero(mask)} of dim {index}, and isn't")
 
 
@@ -134,7 +135,11 @@ def _compare(
     for name, operand in case.operands.items():
         for tensor in (full[name], small[name]):
             tensor.requires_grad_(operand.kind == "float")
-    results, fewer = case.run(full), case.run(small, change)
+    results = case.run(full)
+    try:
+        fewer = case.run(small, change)
+    except RuntimeError as error:
+        raise WrongRuleError(f"the operator fails when {_gone(kept)} go, with {change}: {error}") from error
     for index, (x, y, dims) in enumerate(zip(results, fewer, case.results, strict=True)):
         expected = sliced(x, dims, kept)
         if expected.shape != y.shape or (deterministic and not _agree(y, expected)):
@@ -187,7 +192,7 @@ def _differentiable(result: Tensor) -> bool:
 def _agree(actual: Tensor, expected: Tensor) -> bool:
     if actual.is_floating_point():
         actual, expected = actual.nan_to_num(), expected.nan_to_num()
-        return relative_error(actual, expected, floor=1e-3) <= TOLERANCE
+        return relative_error(actual, expected, floor=1e-3) <= (TOLERANCE if actual.dtype == torch.float64 else 1e-5)
     return actual.shape == expected.shape and bool((actual == expected).all())
 
 

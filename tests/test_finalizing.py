@@ -1,0 +1,100 @@
+"""`finalize` leaves a plain module: same outputs, nothing of scfx, and it goes wherever a GraphModule goes."""
+
+import copy
+import io
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+import scfx
+from tests.test_compress import Documented, example
+from tests.toys import Residual, images
+
+
+def modules_of(module: nn.Module) -> set[str]:
+    return {type(part).__module__.partition(".")[0] for part in module.modules()}
+
+
+def test_same_outputs_without_anything_of_scfx() -> None:
+    net = scfx.compress(Residual().double(), images(2)).eval()
+    plain = net.finalize()
+    assert isinstance(plain, fx.GraphModule)
+    assert not plain.training
+    assert torch.equal(plain(images(5)), net(images(5)))
+    assert modules_of(plain) <= {"torch"}
+    assert "scfx" not in plain.code
+    assert not any("quantizer" in name for name in plain.state_dict())
+    assert not set(map(id, plain.parameters())) & set(map(id, net.parameters()))
+
+
+def test_weights_hold_the_quantized_values() -> None:
+    net = scfx.compress(nn.Linear(4, 3), torch.randn(2, 4))
+    quantizer = dict(net.quantizers())["weight_quantizer"]
+    weight = net.get_parameter("weight")
+    assert torch.equal(net.finalize().get_parameter("weight"), quantizer(weight))
+    assert not torch.equal(weight, quantizer(weight))
+
+
+def test_counted_norms_are_written_out() -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm, self.last = nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.last(torch.relu(self.norm(self.first(x)))).mean(1)
+            return result
+
+    net = scfx.compress(Normed().double(), torch.randn(2, 3, 6, 6, dtype=torch.float64), quantize=False).eval()
+    x = torch.randn(5, 3, 6, 6, dtype=torch.float64)
+    with torch.no_grad():
+        for name in ("first.weight", "first.bias", "norm.weight", "norm.bias"):
+            net.get_parameter(name)[[1, 5]] = 0
+    expected = net(x)
+    assert net.prune()
+    assert "scfx.group_norm" in net.graph_module.code
+    torch.testing.assert_close(net(x), expected, rtol=1e-12, atol=1e-12)
+    plain = net.finalize()
+    assert "scfx" not in plain.code
+    torch.testing.assert_close(plain(x), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_called_as_the_model_is() -> None:
+    net = scfx.compress(Documented(), example()).eval()
+    plain = net.finalize()
+    batch = {"x": torch.randn(5, 6)}
+    expected = net(batch)
+    for found in (plain(batch), plain(batch=batch)):
+        assert found.keys() == expected.keys()
+        torch.testing.assert_close(found, expected)
+
+
+def test_constants_become_defaults() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor, scale: float = 2.0, flag: bool = True) -> Tensor:
+            result: Tensor = self.layer(x) * scale
+            return result
+
+    plain = scfx.compress(Scaled(), torch.randn(2, 3)).finalize()
+    x = torch.randn(4, 3)
+    assert torch.equal(plain(x), plain(x, 2.0, True))
+
+
+@pytest.mark.parametrize("how", ["deepcopy", "pickle", "export"])
+def test_goes_where_a_graph_module_goes(how: str) -> None:
+    plain = scfx.compress(Residual().double(), images(2)).finalize()
+    if how == "deepcopy":
+        other: nn.Module = copy.deepcopy(plain)
+    elif how == "pickle":
+        stream = io.BytesIO()
+        torch.save(plain, stream)
+        stream.seek(0)
+        other = torch.load(stream, weights_only=False)
+    else:
+        other = torch.export.export(plain, (images(2),)).module()
+    assert torch.equal(other(images(2)), plain(images(2)))

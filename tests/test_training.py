@@ -1,0 +1,142 @@
+"""Training: the time of removal leaves no trace in the weights; blockers are let go; dead channels stay dead."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+
+import scfx
+from tests.toys import Residual, images, labels
+
+Make = Callable[[list[dict[str, object]]], torch.optim.Optimizer]
+
+
+def train(
+    net: scfx.CompressedModule, optimizer: torch.optim.Optimizer, steps: int, gamma: float, prune_every: int | None
+) -> list[float]:
+    """Trains on random images, removes channels every so many steps and at the end; returns the sizes on the way."""
+    sizes = []
+    for step in range(1, steps + 1):
+        optimizer.zero_grad()
+        size = net.size()
+        loss = torch.nn.functional.cross_entropy(net(images(16, step)), labels(16, step)) + gamma * size
+        loss.backward()
+        optimizer.step()
+        net.update(optimizer)
+        if prune_every is not None and step % prune_every == 0:
+            net.prune(optimizer)
+        sizes.append(float(size.detach()))
+    net.prune(optimizer)
+    return sizes
+
+
+OPTIMIZERS: dict[str, Make] = {
+    "sgd": lambda groups: torch.optim.SGD(groups, momentum=0.9),
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+
+
+@pytest.mark.parametrize(("kind", "every"), [("sgd", 7), ("adam", 10), ("adamw", 10)])
+def test_the_time_of_removal_does_not_matter(kind: str, every: int) -> None:
+    torch.manual_seed(0)
+    model = Residual().double()
+    rate = {"sgd": 50.0, "adam": 0.2, "adamw": 0.2}[kind]
+    nets = []
+    for prune_every in (every, None):
+        net = scfx.compress(model, images(2))
+        net.prune_every = None
+        optimizer = OPTIMIZERS[kind](net.param_groups(lr=1e-3, quantizer_lr=rate))
+        if kind == "sgd":  # only depths are to move fast: their gradient by the size is tiny, exponents' is not
+            optimizer = torch.optim.SGD(
+                [
+                    {"params": [p for n, p in net.named_parameters() if n.endswith(".bits")], "lr": rate},
+                    {"params": [p for n, p in net.named_parameters() if not n.endswith(".bits")], "lr": 1e-3},
+                ],
+                momentum=0.9,
+            )
+        sizes = train(net, optimizer, 40, 2.0, prune_every)
+        assert sizes[-1] < 0.5 * sizes[0]
+        nets.append(net)
+    now, late = (net.state_dict() for net in nets)
+    assert {n: t.shape for n, t in now.items()} == {n: t.shape for n, t in late.items()}
+    assert sum(t.numel() for t in now.values()) < 0.7 * sum(
+        t.numel() for t in scfx.compress(model, images(2)).state_dict().values()
+    )
+    for name, tensor in now.items():
+        torch.testing.assert_close(tensor, late[name], rtol=1e-8, atol=1e-8, msg=name)
+
+
+def test_blockers_shrink_to_zero_and_the_channel_goes() -> None:
+    net = scfx.compress(Residual().double(), images(2))
+    optimizer = torch.optim.Adam(net.param_groups(lr=1e-2))
+    with torch.no_grad():
+        net.get_parameter("block1.bn1.bias").fill_(0.2)
+        net.get_parameter("block1.conv1.weight_quantizer.bits")[:4] = 0
+    for step in range(40):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(images(8, step)), labels(8, step)).backward()
+        optimizer.step()
+        net.update(optimizer)
+        if step == 0:
+            report = net.prune(optimizer)
+            assert report.blocked == 4
+            assert report.blockers == {"block1.bn1.bias": 4}
+            assert "block1.bn1.bias: 4 entries" in str(report)
+    net.prune(optimizer)
+    assert net.get_parameter("block1.conv1.weight").shape[0] == 4
+
+
+def test_a_living_shortcut_is_no_blocker() -> None:
+    net = scfx.compress(Residual().double(), images(2))
+    optimizer = torch.optim.Adam(net.param_groups())
+    with torch.no_grad():
+        net.get_parameter("block2.conv2.weight_quantizer.bits")[:4] = 0
+    net.train()(images(8)).sum().backward()
+    optimizer.step()
+    net.update(optimizer)
+    assert net.prune(optimizer).blocked == 0
+
+
+def test_updates_remove_channels_by_themselves() -> None:
+    net = scfx.compress(Residual().double(), images(2))
+    net.prune_every = 5
+    optimizer = torch.optim.Adam(net.param_groups())
+    reports = []
+    for step in range(40):
+        optimizer.zero_grad()
+        (torch.nn.functional.cross_entropy(net(images(8, step)), labels(8, step)) + net.size()).backward()
+        optimizer.step()
+        report = net.update(optimizer)
+        if report is not None:
+            assert (step + 1) % 5 == 0
+            reports.append(report)
+    assert reports
+
+
+def test_depths_never_go_below_zero_and_dead_channels_stay() -> None:
+    net = scfx.compress(Residual().double(), images(2))
+    net.prune_every = None
+    optimizer = torch.optim.Adam(net.param_groups(quantizer_lr=5.0))
+    dead: dict[str, torch.Tensor] = {}
+    for step in range(30):
+        optimizer.zero_grad()
+        (torch.nn.functional.cross_entropy(net(images(8, step)), labels(8, step)) + net.size()).backward()
+        optimizer.step()
+        net.update(optimizer)
+        for path, quantizer in net.quantizers():
+            assert bool((quantizer.bits >= 0).all())
+            assert bool(quantizer.dead[dead[path]].all()) if path in dead else True
+            dead[path] = quantizer.dead.clone()
+    assert any(bool(mask.any()) for mask in dead.values())
+
+
+def test_an_optimizer_of_another_module_is_refused_untouched() -> None:
+    net = scfx.compress(Residual().double(), images(2))
+    with torch.no_grad():
+        net.get_parameter("block1.conv1.weight_quantizer.bits")[0] = -1
+    state = copy.deepcopy(net.state_dict())
+    with pytest.raises(scfx.OptimizerError, match="does not own"):
+        net.update(torch.optim.SGD(Residual().parameters(), lr=0.1))
+    assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
