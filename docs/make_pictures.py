@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 import scfx
 
 HERE = Path(__file__).resolve().parent
-EPOCHS, BATCH, GAMMA, TRAINED_ON = 40, 64, 0.5, 1400
+EPOCHS, SETTLING, BATCH, GAMMA, TRAINED_ON = 50, 10, 64, 0.6, 1400
 
 
 class Block(nn.Module):
@@ -58,8 +58,12 @@ def main() -> None:
     net = scfx.compress(Network(), images[:BATCH])
     net.eval().channels.render(HERE / "demo-graph.svg")
     optimizer = torch.optim.Adam(net.param_groups(lr=3e-3, quantizer_lr=0.1))
+    depths = next(quantizer.bits for _, quantizer in net.quantizers())
     net.train()
     for epoch in range(EPOCHS):
+        if epoch == EPOCHS - SETTLING:  # depths stay as they are, so that weights and running statistics can settle
+            for group in optimizer.param_groups:
+                group["lr"] = 0.0 if group["params"][0] is depths else group["lr"] / 10
         for batch in torch.randperm(TRAINED_ON).split(BATCH):
             loss = cross_entropy(net(images[batch]), labels[batch]) + GAMMA * net.size()
             optimizer.zero_grad()

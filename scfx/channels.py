@@ -112,7 +112,7 @@ class ChannelGraph:
 
     @cached_property
     def scales(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Parameters that only multiply: those that scale operands, and those that scale a norm, which is never zero."""
+        """Parameters that only multiply: what scales operands, and what scales a norm, which is never zero."""
         plain: set[str] = set()
         makers: set[str] = set()
         for steps in self._inference.steps.values():

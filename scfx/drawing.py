@@ -97,8 +97,8 @@ def to_networkx(graph: ChannelGraph) -> nx.MultiDiGraph:
 def render(graph: ChannelGraph, path: str | PathLike[str], mode: Mode = "eval") -> None:
     """Draws one graph of a model into a file, clustered by module path, a colour for each prunable axis.
 
-    The sizes are those of the moment, so that pictures from before and after pruning can be laid side by side; an axis has
-    the same colour in both, and lines are as wide as there are channels on them (on a logarithmic scale).
+    The sizes are those of the moment, so that pictures from before and after pruning can be laid side by side; an axis
+    has the same colour in both, and lines are as wide as there are channels on them (on a logarithmic scale).
 
     Args:
         graph: The channel graph.

@@ -38,8 +38,9 @@ def format_of(path: Path) -> str:
     """
     ending = path.suffix.lower().removeprefix(".")
     if ending not in FORMATS:
+        endings = ", ".join(f".{form}" for form in FORMATS)
         raise InputError(
-            f"the ending of the file name chooses the format: {path.name!r} has to end in {', '.join(f'.{f}' for f in FORMATS)}"
+            f"the ending of the file name chooses the format: {path.name!r} has to end in one of {endings}"
         )
     return ending
 

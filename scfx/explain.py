@@ -20,7 +20,7 @@ AXES = 6
 
 
 def explain(graph: ChannelGraph, name: str, dim: int) -> str:
-    """Says which dims are coupled with a dimension of a parameter or buffer, through which operators, and why it is pinned.
+    """Says what is coupled with a dimension of a parameter or buffer, through which operators, and why it is pinned.
 
     Args:
         graph: The channel graph.
@@ -103,7 +103,8 @@ def _story(graph: ChannelGraph, everything: Flow, axis: Axis) -> Iterator[str]:
     yield from _indented(_by_block(list(_members(axis, blocks)), "; "))
     merges = [stop for stop in stops if stop.merges]
     if merges:
-        yield f"  is one axis because {'these operators join' if len(merges) > 1 else 'this operator joins'} what they are given:"
+        joins = "these operators join" if len(merges) > 1 else "this operator joins"
+        yield f"  is one axis because {joins} several values:"
         yield from _indented(shortened([_merge_text(everything, stop) for stop in merges], LINES, "such operators"))
     if stops:
         yield "  passes through, in order:"
@@ -215,7 +216,8 @@ def _stops(everything: Flow, axis: Var, why: Why | None) -> Iterator[_Stop]:
     for place in everything.places.values():
         if place.kind in STATE:
             continue
-        into = list(everything.into(place))
+        mode = "eval" if "eval" in place.nodes else "train"
+        into = [stream for stream in everything.into(place) if mode in stream.modes]
         given = tuple(s for s in into if s.carries(axis) and everything.places[s.source].kind not in STATE)
         leaves = place.kind != "output" and any(axis in variables(dim) for dims in place.made for dim in dims)
         kinds = {sink.kind for sink in place.sinks if axis in variables(sink.dim)}
@@ -223,11 +225,12 @@ def _stops(everything: Flow, axis: Var, why: Why | None) -> Iterator[_Stop]:
             continue
         ending = ""
         if "contract" in kinds:
-            ending = "sums over it" if leaves else "contracts it: the channels end here"
+            ending = "contracts it, and makes it again" if leaves else "contracts it: the channels end here"
         elif "statistic" in kinds:
             ending = "takes a statistic over it" if leaves else "takes a statistic over it: the channels end here"
-        pins = why is not None and why.node in [node.name for node in place.nodes.values()]
-        yield _Stop(place, given, leaves, ending, pins and why.reason != "model output", list(place.nodes) == ["train"])
+        nodes = [node.name for node in place.nodes.values()]
+        pins = why is not None and why.reason != "model output" and why.node in nodes
+        yield _Stop(place, given, leaves, ending, pins, list(place.nodes) == ["train"])
 
 
 def _merge_text(everything: Flow, stop: _Stop) -> str:

@@ -48,10 +48,10 @@ def _plain_call(graph: fx.Graph, program: Program) -> None:
     """
     call = program.call
     output = next(node for node in graph.nodes if node.op == "output")
-    out_spec: pytree.TreeSpec | None = call.out_specs["eval"]
-    if _plain(out_spec):
-        output.args = (pytree.tree_unflatten(list(output.args[0]), out_spec),)
-        out_spec = None
+    whole = call.out_specs["eval"]
+    out_spec = None if _plain(whole) else whole
+    if out_spec is None:
+        output.args = (pytree.tree_unflatten(list(output.args[0]), whole),)
     placeholders = [node for node in graph.nodes if node.op == "placeholder"]
     arguments = dict(zip(call.in_spec.context, call.in_spec.children(), strict=True))
     simple = out_spec is None and all(spec.is_leaf() for spec in arguments.values())
@@ -76,7 +76,6 @@ def _plain_call(graph: fx.Graph, program: Program) -> None:
         graph.set_codegen(_PyTreeCodeGen(_PyTreeInfo(list(arguments), spec, out_spec)))
 
 
-def _plain(spec: pytree.TreeSpec | None) -> bool:
+def _plain(spec: pytree.TreeSpec) -> bool:
     """Whether a structure is a tensor, or tuples, lists and dicts down to tensors."""
-    assert spec is not None
     return spec.is_leaf() or (spec.type in (tuple, list, dict) and all(map(_plain, spec.children())))

@@ -87,8 +87,8 @@ class Flow:
     """The merged graph.
 
     Attributes:
-        places: By id, in an order in which values are made before they are used (in the eval graph; the operators of the
-            train graph stand between those that they share neighbours with).
+        places: By id, in an order in which values are made before they are used; what only one graph has stands
+            between its neighbours there.
         streams: In the order of their targets.
     """
 
@@ -127,7 +127,7 @@ def path_of(node: fx.Node) -> tuple[str, str]:
 
 
 def calls_of(node: fx.Node) -> tuple[str, ...]:
-    """The calls of modules that a node was made in, outermost first, and the containers on the way that are never called."""
+    """The calls of modules that a node was made in, outermost first, with containers that are never called."""
     calls: list[str] = []
     outer = ""
     for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
@@ -172,7 +172,7 @@ class _Builder:
             ids[node.name] = place.id
             if not place.made:
                 value = values[node.name] or ()
-                place.made = value if value and isinstance(value[0], tuple) else (value,)  # type: ignore[assignment]
+                place.made = value if value and isinstance(value[0], tuple) else (value,)
             place.sinks = place.sinks or tuple(sinks.get(node.name, ()))
             for operand, source in _operands(node):
                 self._stream(source, place.id, operand, mode, ids)
@@ -254,7 +254,7 @@ def _operands(node: fx.Node) -> Iterator[tuple[str, fx.Node]]:
 
 
 def _merged(first: list[str], second: list[str]) -> list[str]:
-    """One order of two lists that share most of their items; where the orders contradict each other the first one holds."""
+    """One order of two lists that share most of their items; where they contradict each other the first one holds."""
     own, others = set(first), set(second)
     result: dict[str, None] = {}
     rest = iter(second)

@@ -179,7 +179,7 @@ def tensors(value: Value) -> tuple[Dims, ...]:
     """The dims of each tensor in a value."""
     if not value:
         return ()
-    return value if isinstance(value[0], tuple) else (value,)  # type: ignore[return-value]
+    return value if isinstance(value[0], tuple) else (value,)
 
 
 def _functional(result: Inference, node: fx.Node) -> object:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scfx.channels import ChannelGraph
 from scfx.dims import Dim, Var
 from scfx.facts import Mask
-from scfx.inference import Value
+from scfx.inference import Value, tensors
 from scfx.masks import AxisMasks, over
 from scfx.program import MODES, Mode
 from scfx.signatures.record import Kept, Replacement
@@ -78,6 +78,6 @@ def make_plan(graph: ChannelGraph, removed: AxisMasks) -> PrunePlan:
 def _shape(value: Value, kept: Kept) -> tuple[int, ...] | list[tuple[int, ...]] | None:
     if value is None:
         return None
-    if value and isinstance(value[0], tuple):
-        return [tuple(kept_size(dim, kept) for dim in dims) for dims in value]  # type: ignore[union-attr]
-    return tuple(kept_size(dim, kept) for dim in value)  # type: ignore[arg-type]
+    shapes = [tuple(kept_size(dim, kept) for dim in dims) for dims in tensors(value)]
+    several = bool(value) and isinstance(value[0], tuple)
+    return shapes if several else shapes[0] if shapes else ()

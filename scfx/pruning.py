@@ -93,7 +93,8 @@ def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Opti
         Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
         module._graph_modules[mode].recompile()
     module._channels = None
-    module._training.look(module)
+    module._training.latched = {}
+    module._training.observe(module)
 
 
 def _report(module: CompressedModule, dead: Dead, plan: PrunePlan) -> PruneReport:

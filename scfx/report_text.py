@@ -35,7 +35,8 @@ def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) 
 
 
 def _summary(report: GraphReport) -> Iterator[str]:
-    yield f"{percent(report.share)} prunable: the mean over dims of parameters, by their entries, convolution windows aside"
+    what = "of the dims of parameters is prunable, weighted by entries, convolution windows aside"
+    yield f"{percent(report.share)} {what}"
     yield (
         f"{report.prunable_axes:,} of {report.axes:,} axes are prunable, "
         f"{report.prunable_channels:,} of {report.channels:,} channels"
@@ -48,7 +49,7 @@ def _dims(report: GraphReport) -> Iterator[str]:
     whole = 0
     for name, group in groupby(report.dims, lambda dim: dim.name):
         dims = list(group)
-        if all(dim.kernel or dim.size == 1 or dim.prunable == dim.size for dim in dims):
+        if all(dim.kernel or dim.size in (1, dim.prunable) for dim in dims):
             whole += 1
         else:
             rows.append([name, " x ".join(f"{dim.size:,}" for dim in dims), ", ".join(map(_dim, dims))])
@@ -83,7 +84,7 @@ def _pins(report: GraphReport) -> Iterator[str]:
 
 def _outputs(report: GraphReport) -> Iterator[str]:
     best = max(report.outputs, key=lambda cost: cost.gain, default=None)
-    if best is None or len(report.outputs) < 2:
+    if best is None or len(report.outputs) < 2 or not any(cost.channels for cost in report.outputs):
         return
     yield ""
     yield "channels that each output pins:"
@@ -98,9 +99,8 @@ def _outputs(report: GraphReport) -> Iterator[str]:
     ]
     yield from (f"  {line}" for line in shortened(columns(rows, frozenset({1})), LINES, "more outputs"))
     if best.gain > 0:
-        yield (
-            f"  If only some of them matter, name them: outputs={best.name or 0!r} would leave {best.gain:,} more channels prunable."
-        )
+        example = f"outputs={best.name or 0!r} would leave {best.gain:,} more channels prunable"
+        yield f"  If only some of them matter, name them: {example}."
 
 
 def _troubles(report: GraphReport) -> Iterator[str]:

@@ -67,14 +67,18 @@ class Training:
         return report if report else None
 
     def look(self, module: CompressedModule) -> None:
-        """Finds out anew what can go and what is in the way."""
+        """Finds out anew what can go and what is in the way, and lets go what does."""
+        self._reset_means(module, settled_means(module.channels))
+        self.observe(module)
+        self._silence(module)
+
+    def observe(self, module: CompressedModule) -> None:
+        """Finds out what can go and what is in the way, and changes nothing."""
         graph = module.channels
-        self._reset_means(module, settled_means(graph))
         dead = find_dead(graph, self.latched)
         self.latched = dead.removable
         self._blockers = _on_device(module, dead.blockers)
         self._held = _on_device(module, vector_entries(graph, self.latched))
-        self._silence(module)
         gone = {axis: mask | dead.blocked.get(axis, mask) for axis, mask in dead.removable.items()}
         module._size = module._size.for_graph(graph, gone)
         self._fresh = False

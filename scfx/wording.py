@@ -19,6 +19,9 @@ from scfx.source import is_users
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)\n(?P<code>[^\n]*)')
 
+#: How much of a line of the user's source is shown.
+CODE = 80
+
 
 def size_text(size: int) -> str:
     """A size; "any" where it is known at run time only."""
@@ -34,7 +37,7 @@ def dim_text(dim: Dim, groups: Set[Var] = frozenset()) -> str:
         return size_text(dim.size)
     texts = [dim_text(part, groups) for part in dim.parts]
     if isinstance(dim, Product):
-        return " x ".join(f"({t})" if "+" in t else t for p, t in zip(dim.parts, texts, strict=True)) or "1"
+        return " x ".join(f"({t})" if "+" in t else t for t in texts) or "1"
     runs = [(text, len(list(run))) for text, run in groupby(texts)]
     shown = [
         text if count == 1 else f"{text} + {text}" if count == 2 else f"{count} times {text}" for text, count in runs
@@ -64,6 +67,8 @@ def source_line(node: fx.Node) -> str:
         return ""
     frame = frames[-1]
     code = frame["code"].strip()
+    if len(code) > CODE:
+        code = f"{code[: CODE - 3]}..."
     return f"{PurePath(frame['file']).name}:{frame['line']}{code and ': ' + code}"
 
 

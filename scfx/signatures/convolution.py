@@ -34,7 +34,7 @@ def _convolution(*names: str, transposed: bool = False, samples: tuple[str, ...]
     def choose(call: Call) -> Operator:
         return batched if call.rank("input") == call.rank("weight") else unbatched
 
-    return Choice(targets=targets, doc=doc, choose=choose, samples=samples)
+    return Choice(targets=targets, doc=doc, choose=choose, usual=batched, samples=samples)
 
 
 RECORDS: tuple[Record, ...] = (

@@ -37,7 +37,7 @@ def _product(name: str, signature: str, *operands: str, sample: str) -> Pattern:
         signature=signature,
         operands=operands,
         pointwise=signature.partition("-> ")[2],
-        contract="k",
+        contract="k" if "k" in signature else "",
         zero="*".join(operands),
         weight=operands[1],
         doc="matrix product",

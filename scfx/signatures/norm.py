@@ -108,6 +108,7 @@ RECORDS: tuple[Record, ...] = (
         targets=("aten.batch_norm.default",),
         doc="batch norm",
         choose=_batch_norm,
+        usual=_OF_THE_BATCH["batch_norm"],
         samples=(
             "op(t(B, 4, 3, 3), t(4), t(4), s(4), s(4), True, 0.1, 1e-5, False)",
             "op(t(B, 4, 3, 3), t(4), t(4), s(4), s(4), False, 0.1, 1e-5, False)",
@@ -120,6 +121,7 @@ RECORDS: tuple[Record, ...] = (
         targets=("aten.instance_norm.default",),
         doc="instance norm",
         choose=_instance_norm,
+        usual=_OF_A_SAMPLE,
         samples=(
             "op(t(B, 4, 3, 3), t(4), t(4), None, None, True, 0.1, 1e-5, False)",
             "op(t(B, 4, 5), None, None, None, None, True, 0.1, 1e-5, False)",

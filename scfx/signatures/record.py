@@ -51,9 +51,15 @@ class Record(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Record):
-    """A record whose rule depends on the arguments or ranks of the call."""
+    """A record whose rule depends on the arguments or ranks of the call.
+
+    Attributes:
+        choose: Finds the rule of a call.
+        usual: The rule of the usual call, for the operator table.
+    """
 
     choose: Callable[[Call], Operator]
+    usual: Operator | None = None
 
     def for_call(self, call: Call) -> Operator:
         return self.choose(call)

@@ -393,3 +393,33 @@ def test_write_without_functional_form_is_refused() -> None:
     result = captured(Toy(function), torch.randn(3, 4, 4, dtype=torch.float64))
     with pytest.raises(CaptureError, match=r"in-place operator aten.resize_.default \(node 'resize_', at: .*line"):
         Functionalize()(result.graph, result.root)
+
+
+REFUSED: dict[str, Callable[[Tensor], Tensor]] = {
+    "layout": lambda y: y.as_strided((2, 2), (5, 1)),
+    "overlapping": lambda y: y.unfold(1, 2, 1),
+}
+
+
+@pytest.mark.parametrize("view", REFUSED.values(), ids=REFUSED.keys())
+def test_write_beside_a_view_without_inverse_is_refused(view: Callable[[Tensor], Tensor]) -> None:
+    def function(self: Any, x: Tensor) -> Any:
+        y = torch.zeros(4, 4, dtype=torch.float64)
+        view(y).add_(1)
+        return x * self.w + y
+
+    result = captured(Toy(function), *images(3))
+    with pytest.raises(CaptureError, match=r"Use the operator that returns a new tensor"):
+        Functionalize()(result.graph, result.root)
+
+
+def test_write_out_of_an_autocast_region_is_refused() -> None:
+    def function(self: Any, x: Tensor) -> Any:
+        y = x * self.w
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y.add_(1)
+        return y
+
+    result = captured(Toy(function), *images(3))
+    with pytest.raises(CaptureError, match="holds an in-place operator that changes 'mul'"):
+        Functionalize()(result.graph, result.root)

@@ -1,0 +1,92 @@
+"""The counted operators: torch's own with nothing removed, and torch's own on the unpruned tensor where zeros were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from scfx.counted import IMPLEMENTATIONS, group_norm, layer_norm, mean
+
+scfx_ops = torch.ops.scfx
+
+
+def rand(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64)
+
+
+def padded(x: Tensor, dim: int, places: list[int], size: int) -> Tensor:
+    """The tensor with zeros between its channels, so that it has its original size again."""
+    shape = list(x.shape)
+    shape[dim] = size
+    return x.new_zeros(shape).index_copy(dim, torch.tensor(places), x)
+
+
+KEPT = [1, 2, 5, 6]
+"""The channels of 8 that are left; in two groups of four, two of each."""
+
+
+@pytest.mark.parametrize("space", [(), (5,), (3, 4)])
+@pytest.mark.parametrize("affine", [True, False])
+def test_group_norm_of_what_is_left(space: tuple[int, ...], affine: bool) -> None:
+    x = rand(3, 4, *space)
+    weight, bias = (rand(4), rand(4)) if affine else (None, None)
+    full = [None if v is None else padded(v, 0, KEPT, 8) for v in (weight, bias)]
+    expected = functional.group_norm(padded(x, 1, KEPT, 8), 2, *full, eps=1e-3)
+    actual = scfx_ops.group_norm(x, 2, weight, bias, 1e-3, False, 4)
+    torch.testing.assert_close(actual, expected[:, KEPT])
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_layer_norm_of_what_is_left(affine: bool) -> None:
+    x = rand(3, 2, 4)
+    weight, bias = (rand(4), rand(4)) if affine else (None, None)
+    full = [None if v is None else padded(v, 0, KEPT, 8) for v in (weight, bias)]
+    expected = functional.layer_norm(padded(x, 2, KEPT, 8), [8], *full)
+    torch.testing.assert_close(scfx_ops.layer_norm(x, [4], weight, bias, 1e-5, False, 8), expected[..., KEPT])
+
+
+@pytest.mark.parametrize("keepdim", [True, False])
+def test_mean_of_what_is_left(keepdim: bool) -> None:
+    x = rand(3, 4, 5)
+    full = padded(x, 1, KEPT, 8)
+    torch.testing.assert_close(scfx_ops.mean(x, [1, 2], keepdim, kept=4, count=8), full.mean([1, 2], keepdim))
+    torch.testing.assert_close(scfx_ops.mean(x, kept=4, count=8), full.mean())
+
+
+def test_the_gradients_are_those_of_the_unpruned_tensor() -> None:
+    x = rand(3, 4, 5).requires_grad_()
+    weight = rand(4).requires_grad_()
+    actual = scfx_ops.group_norm(x, 2, weight, None, 1e-5, False, 4)
+    expected = functional.group_norm(padded(x, 1, KEPT, 8), 2, padded(weight, 0, KEPT, 8))[:, KEPT]
+    cotangent = rand(*actual.shape)
+    for a, b in zip(
+        torch.autograd.grad((actual * cotangent).sum(), [x, weight]),
+        torch.autograd.grad((expected * cotangent).sum(), [x, weight]),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+
+
+CALLS: dict[str, tuple[Callable[..., Tensor], tuple[object, ...], dict[str, object]]] = {
+    "scfx.group_norm.default": (group_norm, (2, None, None, 1e-5, False, 6), {}),
+    "scfx.layer_norm.default": (layer_norm, ([4], None, None, 1e-5, False, 9), {}),
+    "scfx.mean.default": (mean, ([1],), {"kept": 4, "count": 6}),
+}
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_each_can_be_written_out_in_a_graph(name: str) -> None:
+    function, args, kwargs = CALLS[name]
+    assert IMPLEMENTATIONS[name] is function
+
+    class Model(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return function(x, *args, **kwargs)
+
+    x = rand(3, 4, 4)
+    traced = fx.symbolic_trace(Model())
+    torch.testing.assert_close(traced(x), function(x, *args, **kwargs))
