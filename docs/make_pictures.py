@@ -1,6 +1,6 @@
 """Draws the README's pictures: the channel graph of a small residual network before and after it has compressed itself.
 
-Run `python docs/make_pictures.py` from the repository root, with the extra `demo` installed. It takes under a minute and
+Run `python docs/make_pictures.py` from the repository root, with the extra `demo` installed. It takes a minute or two and
 writes `docs/demo-graph.svg` and `docs/demo-graph-after.svg`.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import torch
@@ -101,11 +102,14 @@ def _check_regions(graph: fx.Graph, root: nn.Module) -> None:
 
 
 def _check(aliases: Aliases, going: frozenset[fx.Node]) -> None:
+    """Refuse writes to, and through, a view that nothing here can follow."""
     bases = {aliases.base(target) for node in going for target in written(node)}
+    through = {base.args[0] if base.target is operator.getitem else base for base in bases}
     for node in aliases.opaque:
-        if touched := [source.name for source in node.all_input_nodes if aliases.base(source) in bases]:
+        touched = [source for source in node.all_input_nodes if aliases.base(source) in bases or node in through]
+        if touched:
             raise CaptureError(
-                f"the model writes to {touched[0]!r} in place while {node.target} may share its memory "
+                f"the model writes to {touched[0].name!r} in place while {node.target} may share its memory "
                 f"({source_line(node)}). Use the operator that returns a new tensor, or clone the tensor first."
             )
 

@@ -1,4 +1,4 @@
-"""Networks whose channel graphs are looked at: explained, reported, drawn. They are on the meta device: only shapes count."""
+"""Networks whose channel graphs are looked at: on the meta device, as only shapes count."""
 
 import functools
 from collections.abc import Callable
@@ -74,6 +74,7 @@ BUILD: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "grouped": (Grouped, (3, 2, 2)),
     "twice": (Twice, (4,)),
     "unknown": (Unknown, (4,)),
+    "dense": (functools.partial(models.DenseNet, 4, (3, 4), 8, 2, num_classes=5), (3, 32, 32)),
     **{
         name: (functools.partial(getattr(models, name), weights=None), (3, 32, 32))
         for name in ("resnet50", "densenet121", "mobilenet_v2")

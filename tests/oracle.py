@@ -33,7 +33,7 @@ class Outcome:
     weights: list[int] = field(default_factory=list)
     """Number of parameter entries: at the start and after each round."""
     spared: int = 0
-    """Number of channels that "everything_first" zeroed and pruning did not remove."""
+    """Number of channels that "everything_first" zeroed, less those that pruning removed (some go as a consequence)."""
     zeroed: list[list[Zeroed]] = field(default_factory=list)
     """What was zeroed before each round's pruning."""
 
@@ -58,17 +58,21 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 
 
 def check_graph(net: nn.Module, graph: Graph, name: str) -> None:
-    """Require that every member's indices lie inside its parameter or buffer and that no two channels share one."""
+    """Require that the indices of every channel lie inside the parameter or buffer, each once.
+
+    Two channels may share an index: in the flattened product of an axis with itself, entry (i, j) belongs to both.
+    """
     shapes = {n: tuple(t.shape) for n, t in state_of(net).items()}
     for axis in graph.axes:
         for member in axis.members:
             if member.name not in shapes:
                 continue
             size = shapes[member.name][member.dim]
-            taken = [int(i) for channel in range(axis.size) for i in member.indices(channel)]
-            where = f"{name}: {member.name} dim {member.dim} of size {size}"
-            assert all(0 <= i < size for i in taken), f"{where}: an axis has indices outside"
-            assert len(set(taken)) == len(taken), f"{where}: two channels share an index"
+            for channel in range(axis.size):
+                taken = member.indices(channel).tolist()
+                where = f"{name}: channel {channel} of {member.name} dim {member.dim} of size {size}"
+                assert all(0 <= i < size for i in taken), f"{where} has indices outside"
+                assert len(set(taken)) == len(taken), f"{where} has an index twice"
 
 
 def total_channels(graph: Graph) -> int:

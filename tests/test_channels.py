@@ -76,7 +76,7 @@ def test_keeping_a_tied_name_keeps_the_tensor() -> None:
 def test_everything_prints() -> None:
     graph = graph_of("residual")
     axis = axis_of(graph, "block1.conv1.weight", 0)
-    assert repr(graph) == "ChannelGraph(19 axes, 13 of them pinned, 0 operators without a rule)"
+    assert repr(graph) == "ChannelGraph(18 axes, 13 of them pinned, 0 operators without a rule)"
     assert repr(axis).startswith("Axis(size=8, pinned=None, members=[block1.conv1.weight[0], ")
     assert repr(axis.members[0]) == "block1.conv1.weight[0]"
 

@@ -25,7 +25,7 @@ def test_pruning_is_exact(model: ZooModel) -> None:
     skip_without_checkpoint(model)
     seed = list(ZOO).index(model.name)
     outcome = check_exact(model.build(), model.example(), name=model.name, seed=seed, thorough=False, everything_first=True)
-    assert outcome.spared == 0, f"{outcome.spared} channels were zero in every parameter and stayed"
+    assert outcome.spared <= 0, f"{outcome.spared} channels were zero in every parameter and stayed"
     assert outcome.removed > 0.3 * outcome.weights[0], f"only {outcome.removed} of {outcome.weights[0]} weights removed"
 
 

@@ -109,7 +109,8 @@ def test_quantizers_are_named_beside_their_weight_and_explained_after_pruning() 
     )
     plain = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     with torch.no_grad():
-        plain[0].weight[1] = plain[0].bias[1] = 0
+        for parameter in plain[0].parameters():
+            parameter[1] = 0
     pruned = scfx.compress(plain, torch.randn(2, 3), quantize=False)
     pruned.prune()
     assert pruned.channels.explain("0.weight", 0).startswith("0.weight, dimension 0, of size 3: one axis")

@@ -157,6 +157,17 @@ RECORDS: tuple[Record, ...] = (
             "addmv.default(t(3), t(3, 4), t(4))",
         ),
     ),
+    Pattern(
+        targets=("aten.bilinear.default",),
+        signature="*b i, *b j, o i j, o -> *b o",
+        operands=("input1", "input2", "weight", "bias"),
+        pointwise="*b o",
+        contract="i j",
+        zero="input1*input2*weight + bias",
+        weight="weight",
+        doc="bilinear layer",
+        samples=("op(t(B, 6), t(B, 5), t(3, 6, 5), t(3))", "op(t(2, 4, 3), t(2, 4, 2), t(5, 3, 2), None)"),
+    ),
     Choice(
         targets=("aten.einsum.default",),
         doc="Einstein summation",

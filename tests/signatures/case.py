@@ -13,6 +13,7 @@ from torch._ops import OpOverload
 from torch.utils import _pytree as pytree
 
 import scfx.counted
+from scfx.calling import CallSpec
 from scfx.dead import tensor_zeros
 from scfx.dims import Concat, Dim, Var, resolve, variables
 from scfx.facts import Mask, Zeros, unknown
@@ -133,8 +134,12 @@ def case_of(sample: Sample) -> Case:
     graph.output(())
     empty = fx.Graph()
     empty.output(())
-    program = Program(nn.Module(), {"train": graph, "eval": empty}, cast("Any", None))
+    program = Program(nn.Module(), {"train": graph, "eval": empty}, _NO_CALL)
     return Case(sample, program, node, operands, infer(program))
+
+
+_NO_CALL = CallSpec.of(lambda: (), (), {})
+_NO_CALL.output_names.update(train=(), eval=())
 
 
 def _made(sample: Sample) -> Any:

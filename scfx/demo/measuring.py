@@ -1,0 +1,97 @@
+"""What is measured of a network: how often it is right, how large it is, how long it takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from scfx.compress import CompressedModule
+from scfx.quantizer import Quantizer
+
+FLOAT_BITS = 32
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is to store.
+
+    Attributes:
+        weights: Entries of the weights of convolutions and linear layers.
+        weight_bits: The bits these need. A quantized weight is stored as whole numbers; each channel of it with as many
+            bits as its own range of numbers needs.
+        all_bits: The same with everything else: for each quantized channel its scale and its number of bits (5 more),
+            all biases, and the four vectors of each batch norm, as float32.
+    """
+
+    weights: int
+    weight_bits: int
+    all_bits: int
+
+
+def size_of(model: nn.Module) -> Size:
+    """Counts a model, as it is now."""
+    quantizers = dict(model.quantizers()) if isinstance(model, CompressedModule) else {}
+    own = tuple(f"{path}." for path in quantizers)
+    tensors = [(name, tensor) for name, tensor in model.state_dict().items() if not name.startswith(own)]
+    weights = {name: tensor for name, tensor in tensors if tensor.dim() > 1}
+    rest = sum(tensor.numel() for _, tensor in tensors if tensor.dim() == 1)
+    weight_bits = side_bits = 0
+    for name, tensor in weights.items():
+        quantizer = quantizers.get(f"{name}_quantizer")
+        bits = channel_bits(quantizer) if quantizer is not None else [FLOAT_BITS] * len(tensor)
+        weight_bits += sum(bits) * (tensor.numel() // max(1, len(bits)))
+        side_bits += 0 if quantizer is None else len(bits) * (FLOAT_BITS + 5)
+    return Size(sum(t.numel() for t in weights.values()), weight_bits, weight_bits + side_bits + rest * FLOAT_BITS)
+
+
+def channel_bits(quantizer: Quantizer) -> list[int]:
+    """The bits in which each output channel's whole numbers are stored."""
+    return [int(bits) for bits in quantizer.storage_bits()]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's output channels: how many it has, how many of them have any bits, and the mean depth of those."""
+
+    name: str
+    channels: int
+    alive: int
+    bits: float
+
+
+def layers_of(model: nn.Module) -> Iterator[Layer]:
+    """Every quantized layer; a model without quantizers has none."""
+    if not isinstance(model, CompressedModule):
+        return
+    for path, quantizer in model.quantizers():
+        depths = quantizer.depth().detach()
+        alive = int((depths > 0).sum())
+        name = path.removesuffix(".weight_quantizer").removesuffix(".0")
+        yield Layer(name, len(depths), alive, float(depths.sum()) / max(1, alive))
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """The share of images that an evaluating model reads right, in percent. The model is left in the mode it was in."""
+    training = model.training
+    model.eval()
+    right = (model(images).argmax(dim=1) == labels).sum()
+    model.train(training)
+    return 100 * float(right) / len(labels)
+
+
+@torch.no_grad()
+def inference_ms(models: Sequence[nn.Module], images: Tensor, rounds: int = 20) -> list[float]:
+    """Milliseconds that each evaluating model takes for all images at once: the median, taking turns."""
+    times: list[list[float]] = [[] for _ in models]
+    for _ in range(rounds + 2):
+        for model, taken in zip(models, times, strict=True):
+            start = time.perf_counter()
+            model(images)
+            taken.append(1000 * (time.perf_counter() - start))
+    return [statistics.median(taken[2:]) for taken in times]
