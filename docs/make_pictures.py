@@ -1,7 +1,7 @@
 """Draws the README's pictures: the channel graph of a small residual network before and after it has compressed itself.
 
-Run `python docs/make_pictures.py` from the repository root, with the extra `demo` installed. It takes a minute or two and
-writes `docs/demo-graph.svg` and `docs/demo-graph-after.svg`.
+Run `python docs/make_pictures.py` from the repository root, with the extra `demo` installed. It takes about a minute
+and writes `docs/demo-graph.svg` and `docs/demo-graph-after.svg`.
 """
 
 from __future__ import annotations

@@ -32,7 +32,9 @@ class Digits:
             DemoError: There are fewer digits than that.
         """
         if size > len(self.labels):
-            raise DemoError(f"--batch-size must be at most {len(self.labels)}, the number of training digits, not {size}")
+            raise DemoError(
+                f"--batch-size must be at most {len(self.labels)}, the number of training digits, not {size}"
+            )
         chosen = torch.randperm(len(self.labels), generator=generator).split(size)
         return [(moved(self.images[c], generator), self.labels[c]) for c in chosen if len(c) == size]
 

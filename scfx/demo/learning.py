@@ -90,9 +90,7 @@ def train(model: nn.Module, digits: Digits, settings: Settings, seen: Callable[[
             step += 1
         right = accuracy(model, digits.held_out_images, digits.held_out_labels)
         seconds = time.perf_counter() - start
-        epochs.append(
-            Epoch(number, right, size_of(model), tuple(layers_of(model)), statistics.median(times), seconds)
-        )
+        epochs.append(Epoch(number, right, size_of(model), tuple(layers_of(model)), statistics.median(times), seconds))
         seen(epochs[-1])
     return epochs
 

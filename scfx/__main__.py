@@ -1,0 +1,6 @@
+"""`python -m scfx`."""
+
+from scfx.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The whole demo, from the digits to the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import fx, nn
+
+from scfx.compress import CompressedModule, compress
+from scfx.demo.data import Digits, load
+from scfx.demo.learning import Epoch, train
+from scfx.demo.measuring import accuracy, inference_ms, size_of
+from scfx.demo.network import DigitsNet
+from scfx.demo.pictures import draw_curves
+from scfx.demo.progress import progress_on
+from scfx.demo.settings import Settings, check_packages, prepare_folder
+from scfx.demo.table import comparison
+from scfx.demo.weights import save_weights
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo found.
+
+    Attributes:
+        dense, compressed: The course of each training.
+        dense_accuracy, compressed_accuracy: At the end, on the held-out digits, in percent; the compressed network is the
+            plain module that `finalize()` gives.
+        inference_ms: Of the dense and of the finalized network, for all held-out digits at once.
+        held_out: How many digits those are.
+        files: What was written.
+    """
+
+    dense: list[Epoch]
+    compressed: list[Epoch]
+    dense_accuracy: float
+    compressed_accuracy: float
+    inference_ms: tuple[float, float]
+    held_out: int
+    files: tuple[Path, ...]
+
+
+def run(settings: Settings | None = None, console: Console | None = None) -> Outcome:
+    """Runs the demo.
+
+    Args:
+        settings: The options; without, the defaults.
+        console: Where to show progress and the table; without, standard output.
+
+    Raises:
+        DemoError: A package is missing, the folder cannot be written to, or the options do not fit the digits.
+    """
+    settings, console = settings or Settings(), console or Console()
+    check_packages()
+    prepare_folder(settings.out)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.threads)
+    try:
+        return _run(settings, console)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(settings: Settings, console: Console) -> Outcome:
+    digits = load(settings.seed)
+    digits.batches(settings.batch_size, torch.Generator())  # an error now, not after the folder has been filled
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        dense = DigitsNet(settings.width)
+    net = compress(dense, digits.images[: settings.batch_size])
+    before, after = settings.out / "graph-before.svg", settings.out / "graph-after.svg"
+    net.channels.render(before)
+
+    courses: dict[str, list[Epoch]] = {}
+    with progress_on(console, settings.epochs, size_of(dense)) as progress:
+        for name, model in (("dense", dense), ("compressed", net)):
+            progress.begin(name)
+            courses[name] = train(model, digits, settings, progress.show)
+    net.prune()
+    net.channels.render(after)
+    curves = settings.out / "curves.png"
+    draw_curves(curves, courses["dense"], courses["compressed"])
+    final, weights = net.finalize(), settings.out / "compressed.safetensors"
+    save_weights(weights, net, final)
+    outcome = _outcome(digits, dense, net, final, courses, (before, after, curves, weights))
+    console.print(comparison(outcome, size_of(dense), size_of(net)))
+    return outcome
+
+
+def _outcome(
+    digits: Digits,
+    dense: nn.Module,
+    net: CompressedModule,
+    final: fx.GraphModule,
+    courses: dict[str, list[Epoch]],
+    files: tuple[Path, ...],
+) -> Outcome:
+    images, labels = digits.held_out_images, digits.held_out_labels
+    models: tuple[nn.Module, nn.Module] = (dense.eval(), final)
+    right = [accuracy(model, images, labels) for model in models]
+    slow, fast = inference_ms(models, images)
+    return Outcome(courses["dense"], courses["compressed"], right[0], right[1], (slow, fast), len(labels), files)

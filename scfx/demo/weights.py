@@ -1,0 +1,31 @@
+"""The compressed weights as a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import fx
+
+from scfx.compress import CompressedModule
+from scfx.demo.measuring import channel_bits, size_of
+
+
+def save_weights(path: Path, net: CompressedModule, final: fx.GraphModule) -> None:
+    """Writes what a finalized module holds as safetensors.
+
+    The values are the quantized ones, as plain float32 that anything can read. The metadata says what they would need
+    when packed: `bits_per_channel` (JSON) gives the bits of each output channel of each weight, `weights`, `weight_bits`
+    and `all_bits` the sums: see `scfx.demo.measuring.Size`.
+    """
+    size = size_of(net)
+    depths = {path.removesuffix("_quantizer"): channel_bits(quantizer) for path, quantizer in net.quantizers()}
+    metadata = {
+        "format": "pt",
+        "bits_per_channel": json.dumps(depths),
+        "weights": str(size.weights),
+        "weight_bits": str(size.weight_bits),
+        "all_bits": str(size.all_bits),
+    }
+    save_file({name: tensor.detach().contiguous() for name, tensor in final.state_dict().items()}, path, metadata)
