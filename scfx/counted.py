@@ -1,7 +1,8 @@
 """Norms and means that divide by the number of channels the model had at first.
 
-A channel that is zero adds nothing to a sum, so a mean over the kept channels is the original mean if it still divides by the
-original count. A variance also loses the removed channels' own distance from the mean: (count - kept) * mean^2 is put back.
+A channel that is zero adds nothing to a sum, so a mean over the kept channels is the original mean if it still divides
+by the original count. A variance also loses the removed channels' own distance from the mean: (count - kept) * mean^2
+is put back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ _LIBRARY = torch.library.Library("scfx", "DEF")
 
 
 def group_norm(
-    input: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float, cudnn_enabled: bool, count: int
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    cudnn_enabled: bool,
+    count: int,
 ) -> Tensor:
     """Group norm of (batch, channels, *space) whose statistics count `count` channels in each group."""
     grouped = input.reshape(input.shape[0], num_groups, input.shape[1] // num_groups, -1)
@@ -30,7 +37,13 @@ def group_norm(
 
 
 def layer_norm(
-    input: Tensor, normalized_shape: list[int], weight: Tensor | None, bias: Tensor | None, eps: float, cudnn_enable: bool, count: int
+    input: Tensor,
+    normalized_shape: list[int],
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    cudnn_enable: bool,
+    count: int,
 ) -> Tensor:
     """Layer norm over the last dims, whose statistics count `count` elements."""
     result = _normalize(input, list(range(-len(normalized_shape), 0)), count, prod(normalized_shape), eps)
@@ -40,9 +53,15 @@ def layer_norm(
 
 
 def mean(
-    self: Tensor, dim: list[int] | None = None, keepdim: bool = False, *, kept: int, count: int, dtype: torch.dtype | None = None
+    self: Tensor,
+    dim: list[int] | None = None,
+    keepdim: bool = False,
+    *,
+    kept: int,
+    count: int,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Mean over some dims (None: all) that divides by `count` where only `kept` are left; other dims may be of any size."""
+    """Mean over some dims (None: all) that divides by `count` where only `kept` are left."""
     average = self.mean(dtype=dtype) if dim is None else self.mean(dim, keepdim, dtype=dtype)
     return average * (kept / count)
 
@@ -56,13 +75,13 @@ def _normalize(input: Tensor, dims: list[int], count: int, kept: int, eps: float
 
 _OPERATORS = (
     (
-        "group_norm(Tensor input, SymInt num_groups, Tensor? weight, Tensor? bias, float eps, bool cudnn_enabled, SymInt count)"
-        " -> Tensor",
+        "group_norm(Tensor input, SymInt num_groups, Tensor? weight, Tensor? bias, float eps, bool cudnn_enabled,"
+        " SymInt count) -> Tensor",
         group_norm,
     ),
     (
-        "layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps, bool cudnn_enable,"
-        " SymInt count) -> Tensor",
+        "layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps,"
+        " bool cudnn_enable, SymInt count) -> Tensor",
         layer_norm,
     ),
     (

@@ -68,7 +68,7 @@ NOTHING = Concat(())
 
 
 def resolve(dim: Dim) -> Dim:
-    """The dim with links followed, in canonical form: nesting flattened, a concatenation last in a product if anywhere."""
+    """The dim with links followed, in canonical form: flat, and a concatenation only at the end of a product."""
     if isinstance(dim, Var):
         if dim.link is None:
             return dim
@@ -80,7 +80,7 @@ def resolve(dim: Dim) -> Dim:
 
 
 def product(*parts: Dim) -> Dim:
-    """Row-major product in canonical form: `p * (a + b) * r` becomes `p * (a * r + b * r)`; times nothing it is nothing."""
+    """Row-major product in canonical form: `p * (a + b) * r` becomes `p * (a * r + b * r)`."""
     flat: list[Dim] = []
     for part in parts:
         part = resolve(part)

@@ -132,7 +132,9 @@ def chained(facts: Sequence[Fact]) -> Fact:
     masks = [fact.flat() for fact in facts]
     if size > LARGE or all(mask is None for mask in masks):
         return unknown(size)
-    return known(np.concatenate([np.zeros(f.size, bool) if m is None else m for f, m in zip(facts, masks, strict=True)]))
+    return known(
+        np.concatenate([np.zeros(f.size, bool) if m is None else m for f, m in zip(facts, masks, strict=True)])
+    )
 
 
 def regroup(facts: Sequence[Fact], groups: Sequence[Sequence[int]]) -> tuple[Fact, ...]:
@@ -179,5 +181,3 @@ def project(fact: Fact, sizes: Sequence[int]) -> tuple[Mask | None, ...]:
     if len(fact.sizes) == 1 and fact.masks[0] is None:
         return (None,) * len(sizes)
     return tuple(part.flat() for part in regroup([fact], [(size,) for size in sizes]))
-
-

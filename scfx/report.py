@@ -11,8 +11,9 @@ from scfx.inference import Trouble
 from scfx.program import MODES, Mode
 from scfx.quantizer import Quantizer
 from scfx.report_text import text
+from scfx.signatures.binding import Binding
 from scfx.signatures.notation import read
-from scfx.signatures.pattern import Binding, Pattern
+from scfx.signatures.pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection

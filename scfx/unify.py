@@ -19,7 +19,7 @@ class SizeMismatchError(Exception):
 
 
 def fresh(size: int, pin: Pin | None = None) -> Dim:
-    """A new free axis of `size` channels. One channel can't go, so that is the empty product; of none there is no axis."""
+    """A new free axis of `size` channels. One channel can't go: that is the empty product."""
     return Var(size, pin) if size > 1 else ONE if size else NOTHING
 
 

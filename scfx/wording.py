@@ -14,7 +14,8 @@ from scfx.channels import Axis, ChannelGraph
 from scfx.dims import Dim, Product, Var, resolve
 from scfx.flow import path_of
 from scfx.program import MODES, is_symbolic
-from scfx.signatures.pattern import Binding, Pattern
+from scfx.signatures.binding import Binding
+from scfx.signatures.pattern import Pattern
 from scfx.source import is_users
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)\n(?P<code>[^\n]*)')

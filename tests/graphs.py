@@ -14,6 +14,7 @@ from tests.toys import Residual
 torchvision_shim.prepare()
 
 from torchvision import models  # noqa: E402  (needs the declarations above)
+from torchvision.models.resnet import Bottleneck  # noqa: E402
 
 
 class Grouped(nn.Module):
@@ -74,6 +75,7 @@ BUILD: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "grouped": (Grouped, (3, 2, 2)),
     "twice": (Twice, (4,)),
     "unknown": (Unknown, (4,)),
+    "bottlenecks": (functools.partial(models.ResNet, Bottleneck, [1, 1, 5, 1], num_classes=5), (3, 32, 32)),
     "dense": (functools.partial(models.DenseNet, 4, (3, 4), 8, 2, num_classes=5), (3, 32, 32)),
     **{
         name: (functools.partial(getattr(models, name), weights=None), (3, 32, 32))

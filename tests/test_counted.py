@@ -34,8 +34,8 @@ KEPT = [1, 2, 5, 6]
 def test_group_norm_of_what_is_left(space: tuple[int, ...], affine: bool) -> None:
     x = rand(3, 4, *space)
     weight, bias = (rand(4), rand(4)) if affine else (None, None)
-    full = [None if v is None else padded(v, 0, KEPT, 8) for v in (weight, bias)]
-    expected = functional.group_norm(padded(x, 1, KEPT, 8), 2, *full, eps=1e-3)
+    first, second = (None if v is None else padded(v, 0, KEPT, 8) for v in (weight, bias))
+    expected = functional.group_norm(padded(x, 1, KEPT, 8), 2, first, second, 1e-3)
     actual = scfx_ops.group_norm(x, 2, weight, bias, 1e-3, False, 4)
     torch.testing.assert_close(actual, expected[:, KEPT])
 
@@ -44,8 +44,8 @@ def test_group_norm_of_what_is_left(space: tuple[int, ...], affine: bool) -> Non
 def test_layer_norm_of_what_is_left(affine: bool) -> None:
     x = rand(3, 2, 4)
     weight, bias = (rand(4), rand(4)) if affine else (None, None)
-    full = [None if v is None else padded(v, 0, KEPT, 8) for v in (weight, bias)]
-    expected = functional.layer_norm(padded(x, 2, KEPT, 8), [8], *full)
+    first, second = (None if v is None else padded(v, 0, KEPT, 8) for v in (weight, bias))
+    expected = functional.layer_norm(padded(x, 2, KEPT, 8), [8], first, second)
     torch.testing.assert_close(scfx_ops.layer_norm(x, [4], weight, bias, 1e-5, False, 8), expected[..., KEPT])
 
 

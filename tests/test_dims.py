@@ -22,7 +22,9 @@ def is_canonical(dim: Dim) -> bool:
     if any(resolve(part) is not part and resolve(part) != part for part in parts) or len(parts) == 1:
         return False
     if isinstance(dim, Product):
-        fine = all(isinstance(part, Var) for part in parts[:-1]) and not any(isinstance(part, Product) for part in parts)
+        fine = all(isinstance(part, Var) for part in parts[:-1]) and not any(
+            isinstance(part, Product) for part in parts
+        )
     else:
         fine = all(part.size and not isinstance(part, Concat) for part in parts)
     return fine and all(map(is_canonical, parts))

@@ -163,6 +163,7 @@ def _tips(net: scfx.CompressedModule) -> str:
     return dot_source(net.channels, "eval").replace("self: ", "linear: ")
 
 
+@pytest.mark.slow
 @pytest.mark.zoo
 def test_a_large_network_is_drawn_in_seconds(tmp_path: Path) -> None:
     graph = graph_of("resnet50")
@@ -174,7 +175,8 @@ def test_a_large_network_is_drawn_in_seconds(tmp_path: Path) -> None:
 def test_a_dense_block_is_drawn_without_its_tangle() -> None:
     source = dot_source(graph_of("dense"), "eval")
     assert source.count('style="dashed"') == 2 + 3, "each concatenation but the first of a block continues another one"
-    assert source.count(" -> ") == source.count("[label=") - source.count("node [") + 2
+    targets = [line.split(" -> ")[1].split(" [")[0] for line in source.splitlines() if " -> " in line]
+    assert max(targets.count(target) for target in targets) == 2
 
 
 # ------------------------------------------------------------------------- errors

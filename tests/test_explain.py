@@ -86,11 +86,11 @@ def test_wrong_names_and_dims() -> None:
 
 
 def test_long_explanations_are_collapsed_by_module() -> None:
-    text = graph_of("resnet50").explain("layer3.0.conv3.weight", 0)
+    text = graph_of("bottlenecks").explain("layer3.0.conv3.weight", 0)
     assert len(text.splitlines()) < 30
-    assert "layer3.1 to layer3.5, each: conv2d conv1 (contracts it: the channels end here) -> conv2d conv3" in text
-    assert "runs along 42 dimensions" in text
-    assert text.count("add in layer3.") == 6
+    assert "layer3.1 to layer3.4, each: conv2d conv1 (contracts it: the channels end here) -> conv2d conv3" in text
+    assert "runs along 36 dimensions" in text
+    assert text.count("add in layer3.") == 5
 
 
 def test_every_dimension_of_every_tensor_can_be_explained() -> None:

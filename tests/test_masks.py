@@ -19,7 +19,8 @@ SIZES = st.sampled_from([1, 2, 4, 6, 12, 24, 30])
 
 def axes() -> tuple[Var, Var]:
     a, b = fresh(2), fresh(3)
-    assert isinstance(a, Var) and isinstance(b, Var)
+    assert isinstance(a, Var)
+    assert isinstance(b, Var)
     return a, b
 
 
@@ -69,7 +70,8 @@ def test_narrowing_by_nothing_clears_everything() -> None:
     a, b = axes()
     masks = {a: np.ones(2, bool), b: np.ones(3, bool)}
     narrow(product(a, b), None, masks)
-    assert not masks[a].any() and not masks[b].any()
+    assert not masks[a].any()
+    assert not masks[b].any()
 
 
 @given(SIZES, SEEDS)

@@ -16,7 +16,9 @@ def test_a_signature_is_read() -> None:
     assert signature.stars() == {"*s", "*k", "*t"}
 
 
-@pytest.mark.parametrize("text", ["b (g i) *s, (g o) -> b (g o) *t", "m k, k n -> m n", "1 d0 -> n0 d0", "*b h -> *b u, *b u"])
+@pytest.mark.parametrize(
+    "text", ["b (g i) *s, (g o) -> b (g o) *t", "m k, k n -> m n", "1 d0 -> n0 d0", "*b h -> *b u, *b u"]
+)
 def test_a_signature_prints_as_it_was_written(text: str) -> None:
     assert str(read(text)) == text
 
@@ -52,7 +54,9 @@ def test_every_letter_of_a_kind_stands_in_its_signature() -> None:
         for record in family.RECORDS:
             if isinstance(record, Pattern):
                 signature = read(record.signature)
-                letters = {x for side in (signature.operands, signature.results) for dims in side for dim in dims for x in dim}
+                letters = {
+                    x for side in (signature.operands, signature.results) for dims in side for dim in dims for x in dim
+                }
                 named = f"{record.pointwise} {record.contract} {record.statistic} {record.free}".split()
                 assert set(named) | set(record.sizes) <= letters, record.targets
                 assert len(named) == len(set(named)), record.targets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scfx.dims import NOTHING, ONE, Concat, Dim, Pin, Product, Var, concat, factors, product, resolve, variables
+from scfx.dims import NOTHING, ONE, Concat, Dim, Pin, Product, concat, factors, product, resolve, variables
 from scfx.masks import over
 from scfx.unify import SizeMismatchError, cut, fresh, pin, unify
 from tests.dims import WHY, Pool, build, free_channels, random_masks, random_shape
@@ -107,8 +108,12 @@ def test_the_order_of_unifications_does_not_matter_where_all_can_be_aligned(fact
 
     def grouped(cuts: list[int]) -> Dim:
         ends = [0, *cuts, len(sizes)]
-        groups = [sizes[a:b] for a, b in zip(ends, ends[1:], strict=False)]
-        return product(*(fresh(int(np.prod(g))) for g in groups)) if is_product else concat(*(fresh(sum(g)) for g in groups))
+        groups = [sizes[a:b] for a, b in itertools.pairwise(ends)]
+        return (
+            product(*(fresh(int(np.prod(g))) for g in groups))
+            if is_product
+            else concat(*(fresh(sum(g)) for g in groups))
+        )
 
     cuts = [sorted(rng.sample(range(1, len(sizes)), rng.randint(0, len(sizes) - 1))) for _ in range(4)]
     pairs = [(0, 1), (1, 2), (2, 3), (0, 3)]
@@ -156,7 +161,9 @@ def test_products_that_cross_are_pinned_where_they_do() -> None:
     left, right = Product((fresh(6), fresh(4))), Product((fresh(4), fresh(6)))
     unify(left, right, Pin("reshape", "view_1"))
     assert sorted(free(left)) == [2, 2]
-    assert {str(axis.pin) for axis in variables(left) if axis.pin} == {"sizes that can't be aligned: reshape (at view_1)"}
+    assert {str(axis.pin) for axis in variables(left) if axis.pin} == {
+        "sizes that can't be aligned: reshape (at view_1)"
+    }
 
 
 def test_concatenations_are_split_at_each_other_s_ends() -> None:
@@ -177,7 +184,8 @@ def test_rows_of_a_concatenation_are_pinned_and_its_segments_are_free() -> None:
 def test_a_concatenation_of_whole_rows_splits_the_rows() -> None:
     whole, rows, inner = concat(fresh(8), fresh(4)), fresh(3), fresh(4)
     unify(whole, Product((rows, inner)), WHY)
-    assert sorted(free(whole)) == [2, 4, 4] and sum(part.size for part in variables(rows)) == 2
+    assert sorted(free(whole)) == [2, 4, 4]
+    assert sum(part.size for part in variables(rows)) == 2
 
 
 def test_a_pin_spreads_to_everything_that_is_unified_later() -> None:

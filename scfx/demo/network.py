@@ -1,4 +1,4 @@
-"""The network of the demo: residual blocks with an identity and a projection shortcut, and two branches that are joined."""
+"""The network of the demo: residual blocks with identity and projection shortcuts, and two branches that are joined."""
 
 from __future__ import annotations
 

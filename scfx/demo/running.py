@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,33 +13,12 @@ from scfx.demo.data import Digits, load
 from scfx.demo.learning import Epoch, train
 from scfx.demo.measuring import accuracy, inference_ms, size_of
 from scfx.demo.network import DigitsNet
+from scfx.demo.outcome import Outcome
 from scfx.demo.pictures import draw_curves
 from scfx.demo.progress import progress_on
 from scfx.demo.settings import Settings, check_packages, prepare_folder
 from scfx.demo.table import comparison
 from scfx.demo.weights import save_weights
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the demo found.
-
-    Attributes:
-        dense, compressed: The course of each training.
-        dense_accuracy, compressed_accuracy: At the end, on the held-out digits, in percent; the compressed network is the
-            plain module that `finalize()` gives.
-        inference_ms: Of the dense and of the finalized network, for all held-out digits at once.
-        held_out: How many digits those are.
-        files: What was written.
-    """
-
-    dense: list[Epoch]
-    compressed: list[Epoch]
-    dense_accuracy: float
-    compressed_accuracy: float
-    inference_ms: tuple[float, float]
-    held_out: int
-    files: tuple[Path, ...]
 
 
 def run(settings: Settings | None = None, console: Console | None = None) -> Outcome:
@@ -86,7 +64,7 @@ def _run(settings: Settings, console: Console) -> Outcome:
     final, weights = net.finalize(), settings.out / "compressed.safetensors"
     save_weights(weights, net, final)
     outcome = _outcome(digits, dense, net, final, courses, (before, after, curves, weights))
-    console.print(comparison(outcome, size_of(dense), size_of(net)))
+    console.print(comparison(outcome))
     return outcome
 
 
@@ -102,4 +80,14 @@ def _outcome(
     models: tuple[nn.Module, nn.Module] = (dense.eval(), final)
     right = [accuracy(model, images, labels) for model in models]
     slow, fast = inference_ms(models, images)
-    return Outcome(courses["dense"], courses["compressed"], right[0], right[1], (slow, fast), len(labels), files)
+    return Outcome(
+        dense=courses["dense"],
+        compressed=courses["compressed"],
+        dense_size=size_of(dense),
+        compressed_size=size_of(net),
+        dense_accuracy=right[0],
+        compressed_accuracy=right[1],
+        inference_ms=(slow, fast),
+        held_out=len(labels),
+        files=files,
+    )

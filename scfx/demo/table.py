@@ -6,12 +6,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scfx.demo.measuring import FLOAT_BITS, Size
-from scfx.demo.running import Outcome
+from scfx.demo.measuring import FLOAT_BITS
+from scfx.demo.outcome import Outcome
 
 
-def comparison(outcome: Outcome, dense: Size, compressed: Size) -> RenderableType:
+def comparison(outcome: Outcome) -> RenderableType:
     """The table, and what was written where."""
+    dense, compressed = outcome.dense_size, outcome.compressed_size
     table = Table(title="\nDense against compressed, same recipe and seed", title_justify="left", title_style="bold")
     table.add_column("")
     for heading in ("dense", "compressed", ""):
@@ -52,8 +53,8 @@ def comparison(outcome: Outcome, dense: Size, compressed: Size) -> RenderableTyp
     table.add_row("seconds of training, all in all", f"{slow:.1f}", f"{fast:.1f}", _times(slow, fast))
     slow, fast = outcome.inference_ms
     table.add_row(f"ms to read {outcome.held_out} digits", f"{slow:.1f}", f"{fast:.1f}", _times(slow, fast))
-    written = Text("Written: ").append(", ".join(str(path) for path in outcome.files), style="cyan")
-    return Group(table, written)
+    names = ", ".join(path.name for path in outcome.files)
+    return Group(table, Text(f"Written to {outcome.files[0].parent}: ").append(names, style="cyan"))
 
 
 def _share(part: float, whole: float) -> str:

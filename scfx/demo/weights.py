@@ -16,8 +16,8 @@ def save_weights(path: Path, net: CompressedModule, final: fx.GraphModule) -> No
     """Writes what a finalized module holds as safetensors.
 
     The values are the quantized ones, as plain float32 that anything can read. The metadata says what they would need
-    when packed: `bits_per_channel` (JSON) gives the bits of each output channel of each weight, `weights`, `weight_bits`
-    and `all_bits` the sums: see `scfx.demo.measuring.Size`.
+    when packed: `bits_per_channel` (JSON) gives the bits of each output channel of each weight, and `weights`,
+    `weight_bits` and `all_bits` give the sums: see `scfx.demo.measuring.Size`.
     """
     size = size_of(net)
     depths = {path.removesuffix("_quantizer"): channel_bits(quantizer) for path, quantizer in net.quantizers()}

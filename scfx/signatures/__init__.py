@@ -22,6 +22,7 @@ from scfx.signatures import (
     reduction,
     regrouping,
     repeating,
+    replacing,
     taking,
 )
 from scfx.signatures.record import Record
@@ -40,13 +41,16 @@ FAMILIES = (
     repeating,
     joining,
     taking,
+    replacing,
     padding,
     indexing,
     creating,
 )
 
 #: Every record by the qualified name of its operator.
-TABLE: dict[str, Record] = {target: record for family in FAMILIES for record in family.RECORDS for target in record.targets}
+TABLE: dict[str, Record] = {
+    target: record for family in FAMILIES for record in family.RECORDS for target in record.targets
+}
 
 
 def name_of(target: object) -> str:

@@ -102,10 +102,14 @@ def _ranks(call: Call, signature: Signature, given: Sequence[str], same: Mapping
     return ranks
 
 
-def _solved(pairs: Collection[tuple[tuple[Factors, ...], tuple[int, ...], str]], known: Mapping[str, int]) -> dict[str, int]:
-    """The letters' sizes from the shapes; a dim with several unknown letters waits until the others have told all but one."""
+def _solved(
+    pairs: Collection[tuple[tuple[Factors, ...], tuple[int, ...], str]], known: Mapping[str, int]
+) -> dict[str, int]:
+    """The letters' sizes from the shapes. One with several unknown letters waits until others have told all but one."""
     sizes = dict(known)
-    open_dims = [(letters, size, name) for pattern, shape, name in pairs for letters, size in zip(pattern, shape, strict=True)]
+    open_dims = [
+        (letters, size, name) for pattern, shape, name in pairs for letters, size in zip(pattern, shape, strict=True)
+    ]
     while open_dims:
         waiting = []
         for letters, size, name in open_dims:

@@ -54,6 +54,14 @@ class Call:
     sinks: list[Sink] = field(default_factory=list)
     binding: object = None
 
+    def node_of(self, operand: str) -> fx.Node:
+        """The node that makes an operand."""
+        name, _, index = operand.partition("[")
+        value = self.arguments[name]
+        node = value[int(index[:-1])] if index else value
+        assert isinstance(node, fx.Node)
+        return node
+
     def shape(self, operand: str) -> tuple[int, ...]:
         """The sizes of an operand's dims."""
         return tuple(dim.size for dim in self.operands[operand])
@@ -112,4 +120,6 @@ def unbound(target: torch._ops.OpOverload, arguments: Mapping[str, Any]) -> tupl
     """Positional and keyword arguments from arguments by name; those that are missing have their default."""
     schema = target._schema.arguments
     values = {a.name: arguments.get(a.name, a.default_value if a.has_default_value() else None) for a in schema}
-    return tuple(values[a.name] for a in schema if not a.kwarg_only), {a.name: values[a.name] for a in schema if a.kwarg_only}
+    return tuple(values[a.name] for a in schema if not a.kwarg_only), {
+        a.name: values[a.name] for a in schema if a.kwarg_only
+    }

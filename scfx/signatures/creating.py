@@ -29,7 +29,9 @@ def _sizes(call: Call, kept: Kept) -> Mapping[str, Any]:
     return resized_list(call, "size", list(call.results[0]), kept)
 
 
-def _filled(*names: str, zero: Callable[[Call, Mapping[str, Zeros]], tuple[Zeros, ...]] = no_zeros, samples: tuple[str, ...]) -> Coded:
+def _filled(
+    *names: str, zero: Callable[[Call, Mapping[str, Zeros]], tuple[Zeros, ...]] = no_zeros, samples: tuple[str, ...]
+) -> Coded:
     return Coded(
         targets=tuple(f"aten.{name}" for name in names),
         doc="a new tensor",
@@ -59,11 +61,25 @@ RECORDS: tuple[Record, ...] = (
         samples=("op(0.0)", "op(2.0)"),
     ),
     Coded(
-        targets=("aten.arange.default", "aten.arange.start", "aten.arange.start_step", "aten.linspace.default",
-                 "aten.eye.default", "aten.eye.m", "aten.randperm.default"),
+        targets=(
+            "aten.arange.default",
+            "aten.arange.start",
+            "aten.arange.start_step",
+            "aten.linspace.default",
+            "aten.eye.default",
+            "aten.eye.m",
+            "aten.randperm.default",
+        ),
         doc="numbers that depend on their place",
         dims=_numbered,
-        samples=("arange.default(B)", "arange.start(1, 5)", "arange.start_step(0, 6, 2)", "linspace.default(0, 1, 5)",
-                 "eye.default(3)", "eye.m(3, 4)", "randperm.default(5)"),
+        samples=(
+            "arange.default(B)",
+            "arange.start(1, 5)",
+            "arange.start_step(0, 6, 2)",
+            "linspace.default(0, 1, 5)",
+            "eye.default(3)",
+            "eye.m(3, 4)",
+            "randperm.default(5)",
+        ),
     ),
-)  # fmt: skip
+)

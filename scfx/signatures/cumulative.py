@@ -1,4 +1,4 @@
-"""Operators that mix what lies along one dim: the softmax family, cumulations, orders. That dim is rigid, the others are free."""
+"""Operators that mix what lies along one dim, which is rigid: the softmax family, cumulations, orders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Choice, Operator, Record
 
 
-def _along(*names: str, results: int = 1, zero: str = "self", argument: str = "dim", doc: str, samples: tuple[str, ...]) -> Choice:
+def _along(
+    *names: str, results: int = 1, zero: str = "self", argument: str = "dim", doc: str, samples: tuple[str, ...]
+) -> Choice:
     """The shape stays, or that one dim changes its size, or it is split in two."""
 
     def choose(call: Call) -> Operator:
@@ -40,5 +42,10 @@ RECORDS: tuple[Record, ...] = (
     _along("topk.default", results=2, doc="order", samples=("op(t(B, 4, 5), 2, 1)", "op(t(B, 4, 5), 5)")),
     _along("argsort.default", zero="", doc="order", samples=_DIM),
     _along("argsort.stable", zero="", doc="order", samples=("op(t(B, 4, 5), stable=True, dim=1)",)),
-    _along("unfold.default", argument="dimension", doc="sliding window", samples=("op(t(B, 4, 7), 2, 3, 2)", "op(t(B, 4, 7), 1, 2, 1)")),
-)  # fmt: skip
+    _along(
+        "unfold.default",
+        argument="dimension",
+        doc="sliding window",
+        samples=("op(t(B, 4, 7), 2, 3, 2)", "op(t(B, 4, 7), 1, 2, 1)"),
+    ),
+)

@@ -1,6 +1,7 @@
 """Element-wise operators, broadcasting included: every index on its own, zero where a probe says so.
 
-ATen tags its element-wise operators itself; those need no line here. Listed are the composite ones, which it doesn't tag.
+ATen tags its element-wise operators itself; those need no line here. Listed are the composite ones, which it doesn't
+tag.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ class Elementwise(Operator):
     """An operator that treats every element on its own, operands broadcast against each other.
 
     Attributes:
-        zero: How zeros spread: "probe" runs the operator with operands at zero; an operand's name, "never" and "always" say it
-            outright (for operators that draw random numbers, which a probe must not do).
+        zero: How zeros spread: "probe" runs the operator with operands at zero; an operand's name, "never" and
+            "always" say it outright (for operators that draw random numbers, which a probe must not do).
     """
 
     makes_zeros: bool = False
@@ -53,25 +54,35 @@ class Elementwise(Operator):
         broken = [places for places in found.undefined if places <= somewhere]
         enough = [places for places in found.enough if not any(places < more for more in broken)]
         whole = any(all(operands[place].whole for place in places) for places in enough)
-        made = [_along(offset, size, enough, operands) for offset, size in zip(range(-len(shape), 0), shape, strict=True)]
+        made = [
+            _along(offset, size, enough, operands) for offset, size in zip(range(-len(shape), 0), shape, strict=True)
+        ]
         return (Zeros.of(made, whole),) * len(call.result_shapes)
 
     def factors(self, call: Call) -> Collection[str]:
         names = list(call.operands)
-        return [names[place] for places in self._spread(call).enough if len(places) == 1 for place in places] if len(names) > 1 else ()
+        return (
+            [names[place] for places in self._spread(call).enough if len(places) == 1 for place in places]
+            if len(names) > 1
+            else ()
+        )
 
     def _spread(self, call: Call) -> Spread:
         names = tuple(call.operands)
         target = call.node.target
         if self.zero in names:
             return Spread(enough=(frozenset({names.index(self.zero)}),))
-        if self.zero != "probe" or not isinstance(target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded in target.tags:
+        if (
+            self.zero != "probe"
+            or not isinstance(target, torch._ops.OpOverload)
+            or torch.Tag.nondeterministic_seeded in target.tags
+        ):
             return Spread()
         return spread(target, names, call.arguments)
 
 
 def _along(offset: int, size: int, enough: list[frozenset[int]], operands: list[Zeros]) -> Fact:
-    """Zeros along one dimension of the result: for each choice of operands that is enough, where all of them are zero."""
+    """Zeros along one dimension of the result: where all operands of a choice that is enough are zero."""
     found: list[Fact] = []
     for places in enough:
         chosen = [operands[place] for place in places if not operands[place].whole]
@@ -81,7 +92,9 @@ def _along(offset: int, size: int, enough: list[frozenset[int]], operands: list[
     return reduce(either, found) if found else unknown(size)
 
 
-def _untagged(*names: str, zero: str = "probe", doc: str = "element-wise", samples: tuple[str, ...] = ()) -> Elementwise:
+def _untagged(
+    *names: str, zero: str = "probe", doc: str = "element-wise", samples: tuple[str, ...] = ()
+) -> Elementwise:
     targets = tuple(f"aten.{name}" for name in names)
     return Elementwise(targets=targets, zero=zero, makes_zeros=zero == "always", doc=doc, samples=samples)
 
@@ -95,58 +108,133 @@ _SCALAR = ("op(t(B, 4, 5), 2.5)", "op(t(4), 0)")
 
 RECORDS: tuple[Operator, ...] = (
     _untagged(
-        "hardswish.default", "log_sigmoid.default", "selu.default", "relu6.default", "arctan.default", "fix.default",
-        "absolute.default", "negative.default", "special_expit.default", "special_erf.default", "square.default",
+        "hardswish.default",
+        "log_sigmoid.default",
+        "selu.default",
+        "relu6.default",
+        "arctan.default",
+        "fix.default",
+        "absolute.default",
+        "negative.default",
+        "special_expit.default",
+        "special_erf.default",
+        "square.default",
         samples=(_ONE,),
     ),
     _untagged(
-        "subtract.Tensor", "rsub.Tensor", "multiply.Tensor", "divide.Tensor", "floor_divide.default", "float_power.Tensor_Tensor",
-        "greater.Tensor", "greater_equal.Tensor", "less.Tensor", "less_equal.Tensor", "not_equal.Tensor", "true_divide.Tensor",
+        "subtract.Tensor",
+        "rsub.Tensor",
+        "multiply.Tensor",
+        "divide.Tensor",
+        "floor_divide.default",
+        "float_power.Tensor_Tensor",
+        "greater.Tensor",
+        "greater_equal.Tensor",
+        "less.Tensor",
+        "less_equal.Tensor",
+        "not_equal.Tensor",
+        "true_divide.Tensor",
         "isclose.default",
         samples=_TWO,
     ),
     _untagged(
-        "subtract.Scalar", "multiply.Scalar", "divide.Scalar", "true_divide.Scalar", "floor_divide.Scalar",
-        "float_power.Tensor_Scalar", "greater.Scalar", "greater_equal.Scalar", "less.Scalar", "less_equal.Scalar",
-        "not_equal.Scalar", "fill.Scalar",
+        "subtract.Scalar",
+        "multiply.Scalar",
+        "divide.Scalar",
+        "true_divide.Scalar",
+        "floor_divide.Scalar",
+        "float_power.Tensor_Scalar",
+        "greater.Scalar",
+        "greater_equal.Scalar",
+        "less.Scalar",
+        "less_equal.Scalar",
+        "not_equal.Scalar",
+        "fill.Scalar",
         samples=_SCALAR,
     ),
-    _untagged("clip.default", "clamp.default", samples=("op(t(B, 4, 5), -0.5, 0.5)", "op(t(3, 4), 1.0)", "op(t(3, 4), None, 0.0)")),
     _untagged(
-        "where.ScalarOther", "where.ScalarSelf", "where.Scalar",
-        samples=("where.ScalarOther(m(B, 4), t(B, 4), 0.0)", "where.ScalarSelf(m(4), 1.0, t(B, 4))", "where.Scalar(m(B, 4), 0.0, 1.0)"),
+        "clip.default",
+        "clamp.default",
+        samples=("op(t(B, 4, 5), -0.5, 0.5)", "op(t(3, 4), 1.0)", "op(t(3, 4), None, 0.0)"),
+    ),
+    _untagged(
+        "where.ScalarOther",
+        "where.ScalarSelf",
+        "where.Scalar",
+        samples=(
+            "where.ScalarOther(m(B, 4), t(B, 4), 0.0)",
+            "where.ScalarSelf(m(4), 1.0, t(B, 4))",
+            "where.Scalar(m(B, 4), 0.0, 1.0)",
+        ),
     ),
     _untagged("copy.default", samples=("op(t(B, 4, 5), t(4, 1))",), doc="copies one over the other"),
     _untagged(
-        "masked_fill.Tensor", "masked_fill.Scalar",
-        samples=("masked_fill.Scalar(t(B, 4, 5), m(4, 5), 0)", "masked_fill.Tensor(t(B, 4, 5), m(B, 1, 5), t())",
-                 "masked_fill.Scalar(t(4), m(4), 2.0)"),
+        "masked_fill.Tensor",
+        "masked_fill.Scalar",
+        samples=(
+            "masked_fill.Scalar(t(B, 4, 5), m(4, 5), 0)",
+            "masked_fill.Tensor(t(B, 4, 5), m(B, 1, 5), t())",
+            "masked_fill.Scalar(t(4), m(4), 2.0)",
+        ),
     ),
     _untagged(
-        "clone.default", "contiguous.default", "detach.default", "detach_.default", "alias.default", "lift_fresh_copy.default",
-        "lift_fresh.default", "_to_copy.default", "positive.default", "resolve_conj.default", "resolve_neg.default",
-        zero="self", doc="copies", samples=(_ONE,),
+        "clone.default",
+        "contiguous.default",
+        "detach.default",
+        "detach_.default",
+        "alias.default",
+        "lift_fresh_copy.default",
+        "lift_fresh.default",
+        "_to_copy.default",
+        "positive.default",
+        "resolve_conj.default",
+        "resolve_neg.default",
+        zero="self",
+        doc="copies",
+        samples=(_ONE,),
     ),
     _untagged(
-        "to.dtype", "to.dtype_layout", "to.device", zero="self", doc="casts",
-        samples=("to.dtype(t(B, 4, 5), torch.float32)", "to.dtype_layout(t(B, 4), dtype=torch.float64)",
-                 "to.device(t(3, 4), 'cpu', torch.int64)", "to.dtype(m(3, 4), torch.float64)"),
+        "to.dtype",
+        "to.dtype_layout",
+        "to.device",
+        zero="self",
+        doc="casts",
+        samples=(
+            "to.dtype(t(B, 4, 5), torch.float32)",
+            "to.dtype_layout(t(B, 4), dtype=torch.float64)",
+            "to.device(t(3, 4), 'cpu', torch.int64)",
+            "to.dtype(m(3, 4), torch.float64)",
+        ),
     ),
     _untagged("type_as.default", "to.other", zero="self", doc="casts", samples=("op(t(B, 4, 5), m(B, 4, 5))",)),
-    _untagged("dropout.default", "feature_dropout.default", zero="input", doc="dropout", samples=("op(t(B, 4, 5), 0.5, True)",)),
     _untagged(
-        "alpha_dropout.default", "feature_alpha_dropout.default",
-        zero="never", doc="dropout that keeps the variance", samples=("op(t(B, 4, 5), 0.5, True)",),
+        "dropout.default",
+        "feature_dropout.default",
+        zero="input",
+        doc="dropout",
+        samples=("op(t(B, 4, 5), 0.5, True)",),
+    ),
+    _untagged(
+        "alpha_dropout.default",
+        "feature_alpha_dropout.default",
+        zero="never",
+        doc="dropout that keeps the variance",
+        samples=("op(t(B, 4, 5), 0.5, True)",),
     ),
     _untagged("rrelu.default", zero="self", doc="randomised leaky ReLU", samples=("op(t(B, 4, 5), 0.1, 0.3, True)",)),
     _untagged("zeros_like.default", zero="always", doc="zeros of the operand's shape", samples=(_ONE,)),
     _untagged("ones_like.default", zero="never", doc="ones of the operand's shape", samples=(_ONE,)),
-    _untagged("full_like.default", zero="never", doc="one value in the operand's shape", samples=("op(t(B, 4, 5), 0.5)",)),
     _untagged(
-        "rand_like.default", "randn_like.default",
-        zero="never", doc="new values in the operand's shape", samples=(_ONE,),
+        "full_like.default", zero="never", doc="one value in the operand's shape", samples=("op(t(B, 4, 5), 0.5)",)
+    ),
+    _untagged(
+        "rand_like.default",
+        "randn_like.default",
+        zero="never",
+        doc="new values in the operand's shape",
+        samples=(_ONE,),
     ),
     _untagged("empty_like.default", zero="never", doc="whatever, in the operand's shape", samples=(_ONE,)),
     _untagged("bernoulli.default", zero="self", doc="coin tosses", samples=("op(u(B, 4, 5))",)),
     _untagged("bernoulli.p", zero="never", doc="coin tosses", samples=("op(t(B, 4, 5), 0.5)",)),
-)  # fmt: skip
+)

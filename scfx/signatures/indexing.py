@@ -46,7 +46,7 @@ def _element_wise(call: Call) -> Operator:
         signature=f"{' '.join(letters)}, {', '.join(sides)} -> {sides[0] if gathers else ' '.join(letters)}",
         operands=("self", *others),
         pointwise=" ".join(x for n, x in enumerate(letters) if shared[n]),
-        reasons={x: _WHY for x in letters},
+        reasons=dict.fromkeys(letters, _WHY),
         zero="self" if gathers else "self + src" if "src" in others else "filled",
     )
 
@@ -59,9 +59,15 @@ def _advanced(call: Call) -> Operator:
     if any(call.arguments["indices"][n].meta["dtype"] is not _INT64 for n in places):
         raise SignatureError("how much a mask picks depends on its values")
     rank = max(call.rank(name) for name in names)
-    wide = [max((s := call.shape(name))[n - rank + len(s)] for name in names if n >= rank - call.rank(name)) for n in range(rank)]
+    wide = [
+        max((s := call.shape(name))[n - rank + len(s)] for name in names if n >= rank - call.rank(name))
+        for n in range(rank)
+    ]
     picks = [f"i{n}" for n in range(rank)]
-    sides = [" ".join("1" if size == 1 else x for x, size in zip(picks[rank - call.rank(n) :], call.shape(n), strict=True)) for n in names]
+    sides = [
+        " ".join("1" if size == 1 else x for x, size in zip(picks[rank - call.rank(n) :], call.shape(n), strict=True))
+        for n in names
+    ]
     together = places == list(range(places[0], places[0] + len(places)))
     first = places[0] if together else 0
     rest = [x for n, x in enumerate(letters) if n not in places]
@@ -89,7 +95,12 @@ RECORDS: tuple[Record, ...] = (
         samples=("op(t(7, 4), i(B, 3, high=7))", "op(t(7, 4), i(3, high=7), 2)"),
     ),
     Choice(
-        targets=("aten.index_select.default", "aten.index_add.default", "aten.index_copy.default", "aten.index_fill.int_Scalar"),
+        targets=(
+            "aten.index_select.default",
+            "aten.index_add.default",
+            "aten.index_copy.default",
+            "aten.index_fill.int_Scalar",
+        ),
         doc="picks or replaces indices of one dim",
         choose=_along_one,
         samples=(

@@ -44,7 +44,9 @@ def _cat_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
         return (Zeros.unknown(shape),)
     at = call.dim("dim", len(shape))
     made = [
-        chained([zeros.fact(at) for zeros in operands]) if index == at else reduce(both, (zeros.fact(index) for zeros in operands))
+        chained([zeros.fact(at) for zeros in operands])
+        if index == at
+        else reduce(both, (zeros.fact(index) for zeros in operands))
         for index in range(len(shape))
     ]
     return (Zeros.of(made, all(zeros.whole for zeros in operands)),)

@@ -88,7 +88,9 @@ def _einsum(call: Call) -> Operator:
     sides = [letters(word, rank) for word, rank in zip(left.split(","), ranks, strict=True)]
     result = letters(made, len(dots))
     if not all(len(side) == len(shape) for side, shape in zip(sides, shapes, strict=True)):
-        raise SignatureError(f"the equation {equation} doesn't fit operands of {', '.join(f'{len(s)} dims' for s in shapes)}")
+        raise SignatureError(
+            f"the equation {equation} doesn't fit operands of {', '.join(f'{len(s)} dims' for s in shapes)}"
+        )
     summed = dict.fromkeys(x for side in sides for x in side if x not in result)
     signature = ", ".join(" ".join(_broadcast(side, shape)) for side, shape in zip(sides, shapes, strict=True))
     return Pattern(
@@ -98,7 +100,6 @@ def _einsum(call: Call) -> Operator:
         pointwise=" ".join(result),
         contract=" ".join(summed),
         zero="*".join(names),
-        weight=names[-1] if len(names) == 2 else None,
     )
 
 

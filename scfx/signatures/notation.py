@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-#: A dimension as the letters of its factors, outermost first; no letters: size 1. A star is kept in the letter: ("*s",).
+#: A dimension as the letters of its factors, outermost first; no letters: size 1. A star stays in the letter: ("*s",).
 Factors = tuple[str, ...]
 
 _TOKEN = re.compile(r"\(([^()]*)\)|(\*?[A-Za-z]\w*)|(1)(?!\w)|(\S+)")

@@ -37,8 +37,8 @@ class Pattern(Operator):
         sizes: Letters whose size an integer argument holds; the argument shrinks with them.
         size_lists: Arguments that list sizes, as the dims they are the sizes of ("result" means those of the result).
         ranks: Starred letters that stand for as many dims as another one does.
-        zero: The result as a sum of products of operands, for zeros; a name that is no operand is never zero. It holds for
-            the first result; of further ones (indices, statistics) nothing is said.
+        zero: The result as a sum of products of operands, for zeros; a name that is no operand is never zero. It
+            holds for the first result; of further ones (indices, statistics) nothing is said.
         counted: The operator that takes over, with the original count, once a statistic's dim shrinks.
         weight: The operand that is a weight to quantize.
     """
@@ -93,7 +93,9 @@ class Pattern(Operator):
         bound = _binding(call)
         known = {name: _letter_masks(bound, name, facts[name]) for name in bound.names}
         terms = self._terms(call)
-        gone = [any(facts[n].whole for n in term if n in known) or self._is_empty_sum(bound, term, known) for term in terms]
+        gone = [
+            any(facts[n].whole for n in term if n in known) or self._is_empty_sum(bound, term, known) for term in terms
+        ]
         left = [term for term, zero in zip(terms, gone, strict=True) if not zero]
         rigid = self._rigid(bound)
 
@@ -105,7 +107,7 @@ class Pattern(Operator):
         return (first, *(Zeros.unknown(shape) for shape in call.result_shapes[1:]))
 
     def _terms(self, call: Call) -> list[list[str]]:
-        """The products that the result is a sum of. An absent operand is the neutral element: no term, or factor one."""
+        """The products that the result is a sum of. An absent operand is neutral: no term, or factor one."""
         terms = [[name.strip() for name in term.split("*")] for term in self.zero.split("+")] if self.zero else [["?"]]
         present = [[n for n in term if n in call.operands or n not in self.operands] for term in terms]
         return [kept or ["?"] for kept, term in zip(present, terms, strict=True) if kept or len(term) > 1]
@@ -123,14 +125,20 @@ class Pattern(Operator):
             # A statistic is taken of the first operand; a contraction vanishes where any of its factors does.
             names = list(bound.names[:1]) if sink.kind == "statistic" else self._factors_with(bound, sink.letter)
             whole = any(facts[name].whole for name in names) and bound.sizes[sink.letter] <= LARGE
-            result[sink.letter] = np.ones(bound.sizes[sink.letter], bool) if whole else _where_any(names, known, sink.letter)
+            result[sink.letter] = (
+                np.ones(bound.sizes[sink.letter], bool) if whole else _where_any(names, known, sink.letter)
+            )
         return result
 
     def _factors_with(self, bound: Binding, letter: str) -> list[str]:
-        """The operands that share a product with the contracted letter: any of them can make it vanish."""
+        """The operands of a product that run along a contracted letter: each of them can make it vanish.
+
+        A factor that doesn't run along it has a gradient that sums over it, even where it is zero itself.
+        """
         terms = [[n.strip() for n in term.split("*") if n.strip() in bound.names] for term in self.zero.split("+")]
-        carrying = [term for term in terms if any(letter in dim for name in term for dim in bound.operand(name))]
-        return carrying[0] if len(carrying) == 1 else []
+        carrying = [[name for name in term if any(letter in dim for dim in bound.operand(name))] for term in terms]
+        found = [names for names in carrying if names]
+        return found[0] if len(found) == 1 else []
 
     # ---------------------------------------------------------------- resize
 

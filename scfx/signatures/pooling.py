@@ -10,8 +10,10 @@ _SHAPES = {1: "9", 2: "8, 9", 3: "6, 7, 8"}
 _OVERLOADS = ("default", "vec")
 
 
-def _pool(rank: int, *kinds: str, results: int = 1, operand: str = "self", doc: str = "pooling", samples: tuple[str, ...]) -> Pattern:
-    """Operators over `rank` dims of space. In samples, `#` is a list of so many equal numbers and `@` the shape of space."""
+def _pool(
+    rank: int, *kinds: str, results: int = 1, operand: str = "self", doc: str = "pooling", samples: tuple[str, ...]
+) -> Pattern:
+    """Operators over `rank` dims of space. In samples `@` is space, `#` a list of so many equal numbers."""
     inside, outside = _WINDOWED[rank]
 
     def written(sample: str) -> str:
@@ -40,18 +42,37 @@ def _for_rank(rank: int) -> tuple[Pattern, ...]:
         _pool(rank, "avg_pool{n}d.default", samples=("op(t(B, 4, @), #3, #2, #1)", unbatched)),
         _pool(rank, "max_pool{n}d.default", samples=("op(t(B, 4, @), #3, #1, #1, #2)",)),
         _pool(rank, "max_pool{n}d_with_indices.default", results=2, samples=("op(t(B, 4, @), #3, #2, #1)", unbatched)),
-        _pool(rank, "adaptive_avg_pool{n}d.default", *(["_adaptive_avg_pool{n}d.default"] if rank > 1 else []),
-              samples=("op(t(B, 4, @), #1)", "op(t(4, @), #3)")),
+        _pool(
+            rank,
+            "adaptive_avg_pool{n}d.default",
+            *(["_adaptive_avg_pool{n}d.default"] if rank > 1 else []),
+            samples=("op(t(B, 4, @), #1)", "op(t(4, @), #3)"),
+        ),
         _pool(rank, "adaptive_max_pool{n}d.default", results=2, samples=("op(t(B, 4, @), #1)", "op(t(4, @), #3)")),
         _pool(rank, *(name % "default" for name in nearest), doc="interpolation", samples=("op(t(B, 4, @), #5)",)),
-        _pool(rank, *(name % "vec" for name in nearest), operand="input", doc="interpolation",
-              samples=("op(t(B, 4, @), #5, None)", "op(t(B, 4, @), None, #2)")),
+        _pool(
+            rank,
+            *(name % "vec" for name in nearest),
+            operand="input",
+            doc="interpolation",
+            samples=("op(t(B, 4, @), #5, None)", "op(t(B, 4, @), None, #2)"),
+        ),
         _pool(rank, *targets, doc="interpolation", samples=("op(t(B, 4, @), #5, False)",)),
-        _pool(rank, *by_name, operand="input", doc="interpolation",
-              samples=("op(t(B, 4, @), #5, True, None)", "op(t(B, 4, @), None, False, #2)")),
-        _pool(rank, f"reflection_pad{rank}d.default", f"replication_pad{rank}d.default", doc="padding",
-              samples=(f"op(t(B, 4, @), {[1] * 2 * rank})", f"op(t(4, @), {[2] * 2 * rank})")),
-    )  # fmt: skip
+        _pool(
+            rank,
+            *by_name,
+            operand="input",
+            doc="interpolation",
+            samples=("op(t(B, 4, @), #5, True, None)", "op(t(B, 4, @), None, False, #2)"),
+        ),
+        _pool(
+            rank,
+            f"reflection_pad{rank}d.default",
+            f"replication_pad{rank}d.default",
+            doc="padding",
+            samples=(f"op(t(B, 4, @), {[1] * 2 * rank})", f"op(t(4, @), {[2] * 2 * rank})"),
+        ),
+    )
 
 
 def _fractional(rank: int) -> Pattern:
@@ -76,19 +97,32 @@ def _unpool(rank: int) -> Pattern:
         pointwise="*b",
         zero="self",
         doc="undoes max pooling",
-        samples=(f"op(t(2, 4, 2{', 2' * (rank - 1)}), p(2, 4, 2{', 2' * (rank - 1)}), {[4] * rank}"
-                 + (f", {[2] * 3}, {[0] * 3})" if rank == 3 else ")"),),
-    )  # fmt: skip
+        samples=(
+            f"op(t(2, 4, 2{', 2' * (rank - 1)}), p(2, 4, 2{', 2' * (rank - 1)}), {[4] * rank}"
+            + (f", {[2] * 3}, {[0] * 3})" if rank == 3 else ")"),
+        ),
+    )
 
 
 RECORDS: tuple[Record, ...] = (
     *(record for rank in _WINDOWED for record in _for_rank(rank)),
     *(_fractional(rank) for rank in (2, 3)),
     *(_unpool(rank) for rank in (2, 3)),
-    _pool(2, "_upsample_bilinear2d_aa.default", "_upsample_bicubic2d_aa.default", doc="interpolation",
-          samples=("op(t(B, 4, @), #5, False)",)),
-    _pool(2, "_upsample_bilinear2d_aa.vec", "_upsample_bicubic2d_aa.vec", doc="interpolation", operand="input",
-          samples=("op(t(B, 4, @), #5, False, None)",)),
+    _pool(
+        2,
+        "_upsample_bilinear2d_aa.default",
+        "_upsample_bicubic2d_aa.default",
+        doc="interpolation",
+        samples=("op(t(B, 4, @), #5, False)",),
+    ),
+    _pool(
+        2,
+        "_upsample_bilinear2d_aa.vec",
+        "_upsample_bicubic2d_aa.vec",
+        doc="interpolation",
+        operand="input",
+        samples=("op(t(B, 4, @), #5, False, None)",),
+    ),
     Pattern(
         targets=("aten.grid_sampler.default",),
         signature="b c *s, b *t k -> b c *t",
@@ -126,6 +160,9 @@ RECORDS: tuple[Record, ...] = (
         reasons=dict.fromkeys("hwkl", "sliding window"),
         zero="self",
         doc="folds windows",
-        samples=("op(t(B, 36, 16), [4, 4], [3, 3], [1, 1], [1, 1], [1, 1])", "op(t(12, 4), [4, 4], [2, 2], [1, 1], [0, 0], [2, 2])"),
+        samples=(
+            "op(t(B, 36, 16), [4, 4], [3, 3], [1, 1], [1, 1], [1, 1])",
+            "op(t(12, 4), [4, 4], [2, 2], [1, 1], [0, 0], [2, 2])",
+        ),
     ),
-)  # fmt: skip
+)

@@ -1,4 +1,4 @@
-"""Finds out how zeros spread through an element-wise operator: runs it with some operands at zero and the others anything."""
+"""Finds out how zeros spread through an element-wise operator: runs it with some operands at zero, the others not."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def _is_tensor_list(value: Any) -> bool:
 
 
 @cache
-def _run(target: Any, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...], scalars: tuple[tuple[str, Any], ...]) -> Spread:
+def _run(
+    target: Any, names: tuple[str, ...], dtypes: tuple[torch.dtype, ...], scalars: tuple[tuple[str, Any], ...]
+) -> Spread:
     values = _values(len(names))
     enough: list[Places] = []
     undefined: list[Places] = []
@@ -94,7 +96,7 @@ def _subsets(count: int) -> list[Places]:
 
 
 def _values(operands: int) -> NDArray[np.float64]:
-    """Values for each operand: random ones, and special ones in every combination, as `x == y` is zero for most x and y."""
+    """Random values for each operand, and special ones in every combination: `x == y` is zero for most x and y."""
     special = _SPECIAL if operands <= 3 else _SPECIAL[:2]
     combined = np.array(list(itertools.product(special, repeat=operands))).T
     drawn = np.random.default_rng(0).normal(size=(operands, _DRAWS)) * 3

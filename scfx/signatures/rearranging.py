@@ -148,6 +148,12 @@ RECORDS: tuple[Record, ...] = (
         targets=("aten.prelu.default",),
         doc="PReLU, its slope for each channel or shared",
         choose=_prelu,
-        samples=("op(t(B, 4, 5), t(4))", "op(t(B, 4), t(4))", "op(t(B, 4, 5), t(1))", "op(t(4), t(1))", "op(t(3, 4), t())"),
+        samples=(
+            "op(t(B, 4, 5), t(4))",
+            "op(t(B, 4), t(4))",
+            "op(t(B, 4, 5), t(1))",
+            "op(t(4), t(1))",
+            "op(t(3, 4), t())",
+        ),
     ),
 )

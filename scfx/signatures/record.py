@@ -1,7 +1,7 @@
 """One record per operator: everything known of it.
 
-A record answers four questions about a call: which dims line up (`infer`), where channels meet (the sinks `infer` adds),
-which results are zero where operands are (`zeros`), and how arguments change when channels go (`resize`).
+A record answers four questions about a call: which dims line up (`infer`), where channels meet (the sinks `infer`
+adds), which results are zero where operands are (`zeros`), and how arguments change when channels go (`resize`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Record(ABC):
     Attributes:
         targets: Qualified names, such as "aten.relu.default".
         doc: One line for the operator table.
-        samples: Calls as Python expressions (tests/signatures/samples.py says how to read them), over which the generic test slices
-            operands and compares.
+        samples: Calls as Python expressions (tests/signatures/samples.py says how to read them), over which the generic
+            test slices operands and compares.
         refused: Calls that must pin what they touch.
     """
 

@@ -15,9 +15,14 @@ from scfx.signatures.resizing import kept_size
 
 
 def _reduced(
-    *names: str, kind: str = "rigid", results: int = 1, zero: str = "self", make: type[Pattern] = Pattern, doc: str,
+    *names: str,
+    kind: str = "rigid",
+    results: int = 1,
+    zero: str = "self",
+    make: type[Pattern] = Pattern,
+    doc: str,
     samples: tuple[str, ...],
-) -> Choice:  # fmt: skip
+) -> Choice:
     """A reduction over the dims that the argument `dim` names, or over all of them where it names none."""
     targets = tuple(name if name.startswith("scfx") else f"aten.{name}" for name in names)
 
@@ -76,15 +81,23 @@ _DIM = ("op(t(B, 4, 5), 1)", "op(t(B, 4, 5), -1, True)", "op(t(4), 0)")
 _ALL = ("op(t(3, 4, 5))", "op(t(4))", "op(t())")
 
 RECORDS: tuple[Record, ...] = (
-    _reduced("sum.dim_IntList", kind="contract", doc="sum", samples=(*_DIMS, "op(t(3, 4), [])", "op(t(3, 4), None, True)")),
+    _reduced(
+        "sum.dim_IntList", kind="contract", doc="sum", samples=(*_DIMS, "op(t(3, 4), [])", "op(t(3, 4), None, True)")
+    ),
     _reduced("sum.default", "nansum.default", kind="contract", doc="sum", samples=_ALL),
     _reduced(
-        "mean.dim", kind="statistic", make=_Mean, doc="mean",
+        "mean.dim",
+        kind="statistic",
+        make=_Mean,
+        doc="mean",
         samples=(*_DIMS, "op(t(3, 4), [])", "op(t(B, 4, 2, 2), [1, 2, 3])", "op(t(B, 4), [0, 1])"),
     ),
     _reduced("mean.default", kind="statistic", make=_Mean, doc="mean", samples=(*_ALL, "op(t(B, 4, 5))")),
     _reduced(
-        "scfx.mean.default", kind="statistic", make=_Mean, doc="mean that keeps its count",
+        "scfx.mean.default",
+        kind="statistic",
+        make=_Mean,
+        doc="mean that keeps its count",
         samples=("op(t(B, 4, 5), [1], kept=4, count=7)", "op(t(3, 4), kept=12, count=20)"),
     ),
     _reduced("amax.default", "amin.default", doc="extremum", samples=_DIMS),
@@ -95,25 +108,53 @@ RECORDS: tuple[Record, ...] = (
     _reduced("prod.dim_int", doc="product", samples=_DIM),
     _reduced("prod.default", doc="product", samples=_ALL),
     _reduced("logsumexp.default", zero="", doc="log-sum-exp", samples=_DIMS),
-    _reduced("var.correction", "std.correction", doc="statistic", samples=("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [-1], correction=0)")),
-    _reduced("var.dim", "std.dim", doc="statistic", samples=("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [2], False, True)")),
+    _reduced(
+        "var.correction",
+        "std.correction",
+        doc="statistic",
+        samples=("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [-1], correction=0)"),
+    ),
+    _reduced(
+        "var.dim", "std.dim", doc="statistic", samples=("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [2], False, True)")
+    ),
     _reduced("var.default", "std.default", doc="statistic", samples=("op(t(3, 4, 5))",)),
-    _reduced("var_mean.correction", "std_mean.correction", results=2, doc="statistic", samples=("op(t(B, 4, 5), [1], keepdim=True)",)),
+    _reduced(
+        "var_mean.correction",
+        "std_mean.correction",
+        results=2,
+        doc="statistic",
+        samples=("op(t(B, 4, 5), [1], keepdim=True)",),
+    ),
     _reduced("any.dim", kind="contract", doc="whether any is not zero", samples=_DIM),
     _reduced("any.dims", kind="contract", doc="whether any is not zero", samples=_DIMS),
     _reduced("any.default", "count_nonzero.default", kind="contract", doc="count of non-zeros", samples=_ALL),
-    _reduced("count_nonzero.dim_IntList", kind="contract", doc="count of non-zeros", samples=("op(t(B, 4, 5), [1, 2])",)),
+    _reduced(
+        "count_nonzero.dim_IntList", kind="contract", doc="count of non-zeros", samples=("op(t(B, 4, 5), [1, 2])",)
+    ),
     _reduced("all.dim", zero="", doc="whether all are not zero", samples=_DIM),
     _reduced("all.dims", zero="", doc="whether all are not zero", samples=_DIMS),
     _reduced("all.default", zero="", doc="whether all are not zero", samples=_ALL),
     Choice(
-        targets=("aten.linalg_vector_norm.default",), doc="vector norm", choose=_vector_norm,
-        samples=("op(t(B, 4, 5), 2, [1])", "op(t(B, 4, 5), 1, [-1], True)", "op(t(3, 4))", "op(t(3, 4), float('inf'), [1])",
-                 "op(t(3, 4), -1, [1])", "op(t(3, 4), 0, [0])"),
+        targets=("aten.linalg_vector_norm.default",),
+        doc="vector norm",
+        choose=_vector_norm,
+        samples=(
+            "op(t(B, 4, 5), 2, [1])",
+            "op(t(B, 4, 5), 1, [-1], True)",
+            "op(t(3, 4))",
+            "op(t(3, 4), float('inf'), [1])",
+            "op(t(3, 4), -1, [1])",
+            "op(t(3, 4), 0, [0])",
+        ),
     ),
     Choice(
-        targets=("aten.norm.ScalarOpt_dim", "aten.norm.Scalar"), doc="vector norm", choose=_vector_norm,
-        samples=("norm.ScalarOpt_dim(t(B, 4, 5), None, [1])", "norm.ScalarOpt_dim(t(B, 4, 5), 3, [1, 2], True)",
-                 "norm.Scalar(t(3, 4), 2)"),
+        targets=("aten.norm.ScalarOpt_dim", "aten.norm.Scalar"),
+        doc="vector norm",
+        choose=_vector_norm,
+        samples=(
+            "norm.ScalarOpt_dim(t(B, 4, 5), None, [1])",
+            "norm.ScalarOpt_dim(t(B, 4, 5), 3, [1, 2], True)",
+            "norm.Scalar(t(3, 4), 2)",
+        ),
     ),
-)  # fmt: skip
+)

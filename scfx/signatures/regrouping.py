@@ -1,4 +1,4 @@
-"""Operators that see the same row-major elements through other dimensions: view, reshape, flatten, unflatten, squeeze."""
+"""Operators that see the same row-major elements through other dims: view, reshape, flatten, unflatten, squeeze."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from scfx.signatures.resizing import resized_list
 def _regrouped(call: Call) -> tuple[Dims, ...]:
     """Dims of the result: fresh ones, whose row-major product is that of the operand's dims.
 
-    Wherever the products of the sizes so far agree, what lies between is one group, so that what has nothing to do with the
-    regrouping (batch, space) is left alone.
+    Wherever the products of the sizes so far agree, what lies between is one group, so that what has nothing to do with
+    the regrouping (batch, space) is left alone.
     """
     source, shape = list(call.operands["self"]), list(call.result_shapes[0])
     if 0 in shape:

@@ -1,4 +1,4 @@
-"""The operator table of the documentation, made from the records: `python -m scfx.signatures.table docs/operators.md`."""
+"""The operator table of the documentation: `python -m scfx.signatures.table docs/operators.md`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ _INTRODUCTION = """\
 What scfx knows of each operator, generated from the rule table in `scfx/signatures` by
 `python -m scfx.signatures.table docs/operators.md`.
 
-A signature names the dims of the operands and of the results: equal letters are the same dim, `(g o)` is a row-major product,
-`*s` stands for any number of dims. Channels of a *contracted* dim can go where one of the factors is zero; those of a
-*statistic* where the value is zero, and the original count is kept; *rigid* dims are pinned; along all others the operator treats
-each index on its own. An operator without a signature here has a rule in code, which may depend on its arguments.
+A signature names the dims of the operands and of the results: equal letters are the same dim, `(g o)` is a row-major
+product, `*s` stands for any number of dims. Channels of a *contracted* dim can go where one of the factors is zero;
+those of a *statistic* where the value is zero, and the original count is kept; *rigid* dims are pinned; along all
+others the operator treats each index on its own. An operator without a signature here has a rule in code, which may
+depend on its arguments.
 
-Every operator that ATen itself tags as element-wise is known too. An operator that is not known pins what it touches, and
-`scfx.channel_graph(...).report()` names it.
+Every operator that ATen itself tags as element-wise is known too. An operator that is not known pins what it touches,
+and `scfx.channel_graph(...).report()` names it.
 """
 
 
 def render() -> str:
     """The whole page."""
-    return "\n".join([_INTRODUCTION, *(line for family in FAMILIES for line in _section(family.__doc__ or "", family.RECORDS))])
+    return "\n".join(
+        [_INTRODUCTION, *(line for family in FAMILIES for line in _section(family.__doc__ or "", family.RECORDS))]
+    )
 
 
 def _section(doc: str, records: tuple[Record, ...]) -> Iterator[str]:

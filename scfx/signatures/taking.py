@@ -1,4 +1,4 @@
-"""Operators that take ranges of a dim, or put them back: split, unbind, select, slice, select_scatter, slice_scatter, glu."""
+"""Operators that take ranges of a dim: split, unbind, glu, select, slice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scfx.dims import Concat, Dim
-from scfx.facts import LARGE, Fact, Zeros, both, chained, everything, piece, unknown
+from scfx.facts import LARGE, Zeros, piece, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.record import Kept, Record
@@ -18,7 +18,7 @@ def _with(dims: Sequence[Dim], at: int, *new: Dim) -> Dims:
     return (*dims[:at], *new, *dims[at + 1 :])
 
 
-def _place(call: Call) -> tuple[int, Dim]:
+def place_of(call: Call) -> tuple[int, Dim]:
     """The dimension that the call works along, and its dim."""
     at = call.dim("dim", call.rank("self"))
     return at, call.operands["self"][at]
@@ -35,19 +35,19 @@ def _pieces(call: Call, dim: Dim, sizes: Sequence[int]) -> list[Dim]:
 
 
 def _split(call: Call) -> tuple[Dims, ...]:
-    at, dim = _place(call)
+    at, dim = place_of(call)
     pieces = _pieces(call, dim, [shape[at] for shape in call.result_shapes])
     return tuple(_with(call.operands["self"], at, made) for made in pieces)
 
 
 def _split_evenly(call: Call) -> tuple[Dims, ...]:
     """The parts' sizes aren't written down: they would change if the dim shrank."""
-    call.pin(_place(call)[1], "it is split into parts of a given size or number")
+    call.pin(place_of(call)[1], "it is split into parts of a given size or number")
     return _split(call)
 
 
 def _split_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
-    operand, (at, _) = facts["self"], _place(call)
+    operand, (at, _) = facts["self"], place_of(call)
     made: list[Zeros] = []
     start = 0
     for shape in call.result_shapes:
@@ -57,49 +57,50 @@ def _split_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
 
 
 def _split_sizes(call: Call, kept: Kept) -> Mapping[str, Any]:
-    at, dim = _place(call)
+    at, dim = place_of(call)
     if kept_size(dim, kept) == dim.size:
         return {}
     return {"split_sizes": [kept_size(dims[at], kept) for dims in call.results]}
 
 
 def _unbind(call: Call) -> tuple[Dims, ...]:
-    at, dim = _place(call)
+    at, dim = place_of(call)
     _pieces(call, dim, [1] * dim.size)
     return tuple(_with(call.operands["self"], at) for _ in call.result_shapes)
 
 
 def _unbind_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
-    operand, (at, dim) = facts["self"], _place(call)
+    operand, (at, dim) = facts["self"], place_of(call)
     rest = (*operand.dims[:at], *operand.dims[at + 1 :])
     return tuple(Zeros.of(rest, piece(operand.fact(at), n, n + 1).covers) for n in range(dim.size))
 
 
 def _glu(call: Call) -> tuple[Dims, ...]:
     """The first half times the sigmoid of the second: the halves line up."""
-    at, dim = _place(call)
+    at, dim = place_of(call)
     first, second = _pieces(call, dim, [dim.size // 2] * 2)
     call.unify(first, second)
     return (_with(call.operands["self"], at, first),)
 
 
 def _glu_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
-    operand, (at, dim) = facts["self"], _place(call)
+    operand, (at, dim) = facts["self"], place_of(call)
     return (operand.replaced(at, piece(operand.fact(at), 0, dim.size // 2)),)
 
 
 # --------------------------------------------------------------- select, slice
 
 
-def _index(call: Call) -> int | None:
+def index_of(call: Call) -> int | None:
     """The selected index as a non-negative number; None where it depends on a symbolic size."""
-    size, index = _place(call)[1].size, call.integer(call.arguments["index"])
+    size, index = place_of(call)[1].size, call.integer(call.arguments["index"])
     return None if size > LARGE or abs(index) > LARGE else index % size
 
 
-def _select(call: Call) -> tuple[Dims, ...]:
-    at, dim = _place(call)
-    index = _index(call)
+def select(call: Call) -> tuple[Dims, ...]:
+    """The dims without the selected one."""
+    at, dim = place_of(call)
+    index = index_of(call)
     if index is None:
         call.pin(dim, "one index is selected along it")
     else:
@@ -108,21 +109,22 @@ def _select(call: Call) -> tuple[Dims, ...]:
 
 
 def _select_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
-    operand, (at, _), index = facts["self"], _place(call), _index(call)
+    operand, (at, _), index = facts["self"], place_of(call), index_of(call)
     rest = (*operand.dims[:at], *operand.dims[at + 1 :])
     gone = index is not None and piece(operand.fact(at), index, index + 1).covers
     return (Zeros.of(rest, operand.whole or gone),)
 
 
-def _select_index(call: Call, kept: Kept) -> Mapping[str, Any]:
-    _, dim = _place(call)
-    index = _index(call)
+def select_index(call: Call, kept: Kept) -> Mapping[str, Any]:
+    """Where the selected index is among those that stay."""
+    _, dim = place_of(call)
+    index = index_of(call)
     return {} if index is None or kept_size(dim, kept) == dim.size else {"index": int(kept(dim)[:index].sum())}
 
 
-def _bounds(call: Call) -> tuple[int, int, int] | None:
+def bounds_of(call: Call) -> tuple[int, int, int] | None:
     """Start, end and step of a slice as non-negative numbers; None where they depend on a symbolic size."""
-    size = _place(call)[1].size
+    size = place_of(call)[1].size
     start, end = (call.arguments[name] for name in ("start", "end"))
     values = [0 if start is None else call.integer(start), sys.maxsize if end is None else call.integer(end)]
     if size > LARGE or any(LARGE < abs(value) != sys.maxsize for value in values):
@@ -131,10 +133,10 @@ def _bounds(call: Call) -> tuple[int, int, int] | None:
     return start, max(start, end), int(call.arguments["step"])
 
 
-def _ranges(call: Call) -> list[Dim] | None:
+def ranges_of(call: Call) -> list[Dim] | None:
     """What lies before a slice, in it and behind it; None, and a pin, for a slice that is strided or symbolic."""
-    at, dim = _place(call)
-    bounds = _bounds(call)
+    dim = place_of(call)[1]
+    bounds = bounds_of(call)
     if bounds is None or bounds[2] != 1:
         call.pin(dim, "a strided or symbolic slice is taken along it")
         return None
@@ -142,123 +144,106 @@ def _ranges(call: Call) -> list[Dim] | None:
     return _pieces(call, dim, [start, end - start, dim.size - end])
 
 
-def _takes_all(call: Call, part: int) -> bool:
+def takes_all(call: Call, part: int) -> bool:
     """Whether a slice of so many indices is the whole dim, whatever its size is."""
-    return part == _place(call)[1].size
+    return part == place_of(call)[1].size
 
 
 def _slice(call: Call) -> tuple[Dims, ...]:
-    at, dim = _place(call)
+    at = place_of(call)[0]
     size = call.result_shapes[0][at]
-    if _takes_all(call, size):
+    if takes_all(call, size):
         return (call.operands["self"],)
-    pieces = _ranges(call)
+    pieces = ranges_of(call)
     made = pieces[1] if pieces else call.fresh(size, "a strided or symbolic slice was taken along it")
     return (_with(call.operands["self"], at, made),)
 
 
 def _slice_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
-    operand, (at, _), bounds = facts["self"], _place(call), _bounds(call)
+    operand, (at, _), bounds = facts["self"], place_of(call), bounds_of(call)
     size = call.result_shapes[0][at]
-    if _takes_all(call, size):
+    if takes_all(call, size):
         return (operand,)
     return (operand.replaced(at, piece(operand.fact(at), *bounds) if bounds else unknown(size)),)
 
 
-def _slice_bounds(call: Call, kept: Kept) -> Mapping[str, Any]:
-    at, dim = _place(call)
-    bounds = _bounds(call)
+def slice_bounds(call: Call, kept: Kept) -> Mapping[str, Any]:
+    """Where the range begins and ends among the indices that stay."""
+    at, dim = place_of(call)
+    bounds = bounds_of(call)
     part = call.shape("src")[at] if "src" in call.operands else call.result_shapes[0][at]
-    if _takes_all(call, part) or bounds is None or kept_size(dim, kept) == dim.size:
+    if takes_all(call, part) or bounds is None or kept_size(dim, kept) == dim.size:
         return {}
     mask = kept(dim)
     return {"start": int(mask[: bounds[0]].sum()), "end": int(mask[: bounds[1]].sum())}
 
 
-# --------------------------------------------------------------- scatters
-
-
-def _slice_scatter(call: Call) -> tuple[Dims, ...]:
-    """A range of the operand is replaced by another tensor."""
-    (at, dim), source = _place(call), call.operands["src"]
-    for index, (a, b) in enumerate(zip(call.operands["self"], source, strict=True)):
-        if index != at:
-            call.unify(a, b)
-    if _takes_all(call, source[at].size):
-        call.unify(dim, source[at])
-    else:
-        pieces = _ranges(call)
-        if pieces:
-            call.unify(pieces[1], source[at])
-        else:
-            call.pin(source[at], "it replaces a strided or symbolic slice")
-    return (call.operands["self"],)
-
-
-def _slice_scatter_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
-    operand, source, (at, dim), bounds = facts["self"], facts["src"], _place(call), _bounds(call)
-    made = [both(operand.fact(d), source.fact(d)) if d != at else unknown(dim.size) for d in range(len(operand.dims))]
-    if _takes_all(call, source.dims[at].size):
-        return (source,)
-    if bounds is not None and bounds[2] == 1:
-        kept = operand.fact(at)
-        made[at] = chained([piece(kept, 0, bounds[0]), source.fact(at), piece(kept, bounds[1], dim.size)])
-    return (Zeros.of(made, operand.whole and source.whole),)
-
-
-def _select_scatter(call: Call) -> tuple[Dims, ...]:
-    """One index of the operand is replaced by another tensor."""
-    (rest,) = _select(call)
-    for a, b in zip(rest, call.operands["src"], strict=True):
-        call.unify(a, b)
-    return (call.operands["self"],)
-
-
-def _select_scatter_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
-    operand, source, (at, dim), index = facts["self"], facts["src"], _place(call), _index(call)
-    made: list[Fact] = [both(operand.fact(d if d < at else d + 1), source.fact(d)) for d in range(len(source.dims))]
-    middle = everything(1) if source.whole else unknown(1)
-    kept = operand.fact(at)
-    whole = unknown(dim.size) if index is None else chained([piece(kept, 0, index), middle, piece(kept, index + 1, dim.size)])
-    made.insert(at, whole)
-    return (Zeros.of(made, operand.whole and source.whole),)
-
-
 RECORDS: tuple[Record, ...] = (
     Coded(
-        targets=("aten.split_with_sizes.default",), doc="takes a dim apart", dims=_split, zero=_split_zeros, arguments=_split_sizes,
-        samples=("op(t(B, 9, 2), [4, 3, 2], 1)", "op(t(6), [6])", "op(t(B, 4), [1, 3], -1)", "op(t(B * 2, 4), [B, B], 0)"),
+        targets=("aten.split_with_sizes.default",),
+        doc="takes a dim apart",
+        dims=_split,
+        zero=_split_zeros,
+        arguments=_split_sizes,
+        samples=(
+            "op(t(B, 9, 2), [4, 3, 2], 1)",
+            "op(t(6), [6])",
+            "op(t(B, 4), [1, 3], -1)",
+            "op(t(B * 2, 4), [B, B], 0)",
+        ),
     ),
     Coded(
         targets=("aten.split.Tensor", "aten.chunk.default", "aten.tensor_split.sections"),
-        doc="takes a dim apart", dims=_split_evenly, zero=_split_zeros, samples=("op(t(3, 6, 2), 2, 1)", "op(t(3, 7), 3, -1)"),
+        doc="takes a dim apart",
+        dims=_split_evenly,
+        zero=_split_zeros,
+        samples=("op(t(3, 6, 2), 2, 1)", "op(t(3, 7), 3, -1)"),
     ),
     Coded(
-        targets=("aten.unbind.int",), doc="takes a dim apart, index by index", dims=_unbind, zero=_unbind_zeros,
+        targets=("aten.unbind.int",),
+        doc="takes a dim apart, index by index",
+        dims=_unbind,
+        zero=_unbind_zeros,
         samples=("op(t(B, 3, 4), 1)", "op(t(3, 4))", "op(t(B, 4, 2), -1)"),
     ),
     Coded(
-        targets=("aten.glu.default",), doc="gated linear unit: the halves of a dim line up", dims=_glu, zero=_glu_zeros,
+        targets=("aten.glu.default",),
+        doc="gated linear unit: the halves of a dim line up",
+        dims=_glu,
+        zero=_glu_zeros,
         samples=("op(t(B, 8, 3), 1)", "op(t(B, 6))", "op(t(2, 2))"),
     ),
     Coded(
-        targets=("aten.select.int",), doc="selects an index", dims=_select, zero=_select_zeros, arguments=_select_index,
-        samples=("op(t(B, 5, 3), 1, 2)", "op(t(B, 5, 3), 1, 0)", "op(t(B, 5), -1, -1)", "op(t(4), 0, 1)", "op(t(B, 1, 3), 1, 0)"),
+        targets=("aten.select.int",),
+        doc="selects an index",
+        dims=select,
+        zero=_select_zeros,
+        arguments=select_index,
+        samples=(
+            "op(t(B, 5, 3), 1, 2)",
+            "op(t(B, 5, 3), 1, 0)",
+            "op(t(B, 5), -1, -1)",
+            "op(t(4), 0, 1)",
+            "op(t(B, 1, 3), 1, 0)",
+        ),
     ),
     Coded(
-        targets=("aten.slice.Tensor",), doc="takes a range of a dim", dims=_slice, zero=_slice_zeros, arguments=_slice_bounds,
-        samples=("op(t(B, 8, 3), 1, 2, 6)", "op(t(B, 8), 1, 3)", "op(t(B, 8), -1, -3)", "op(t(B, 8), 1, 0, 9223372036854775807)",
-                 "op(t(B, 8), 1, 1, 9223372036854775807)", "op(t(B, 8), 1, None, -2)", "op(t(B, 8, 2), 1, 0, 8, 2)",
-                 "op(t(B, 8), 1, 3, 3)", "op(t(8, 2))", "op(t(B, 8), 1, -20, 4)"),
+        targets=("aten.slice.Tensor",),
+        doc="takes a range of a dim",
+        dims=_slice,
+        zero=_slice_zeros,
+        arguments=slice_bounds,
+        samples=(
+            "op(t(B, 8, 3), 1, 2, 6)",
+            "op(t(B, 8), 1, 3)",
+            "op(t(B, 8), -1, -3)",
+            "op(t(B, 8), 1, 0, 9223372036854775807)",
+            "op(t(B, 8), 1, 1, 9223372036854775807)",
+            "op(t(B, 8), 1, None, -2)",
+            "op(t(B, 8, 2), 1, 0, 8, 2)",
+            "op(t(B, 8), 1, 3, 3)",
+            "op(t(8, 2))",
+            "op(t(B, 8), 1, -20, 4)",
+        ),
     ),
-    Coded(
-        targets=("aten.slice_scatter.default",), doc="replaces a range of a dim", dims=_slice_scatter, zero=_slice_scatter_zeros,
-        arguments=_slice_bounds,
-        samples=("op(t(B, 8, 3), t(B, 4, 3), 1, 2, 6)", "op(t(B, 8), t(B, 8), 1)", "op(t(B, 8), t(B, 4), 1, 0, 8, 2)",
-                 "op(t(8, 3), t(2, 3), 0, -2)"),
-    ),
-    Coded(
-        targets=("aten.select_scatter.default",), doc="replaces an index of a dim", dims=_select_scatter, zero=_select_scatter_zeros,
-        arguments=_select_index, samples=("op(t(B, 5, 3), t(B, 3), 1, 2)", "op(t(5, 3), t(3), 0, -1)", "op(t(4), t(), 0, 1)"),
-    ),
-)  # fmt: skip
+)

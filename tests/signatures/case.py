@@ -139,7 +139,7 @@ def case_of(sample: Sample) -> Case:
 
 
 _NO_CALL = CallSpec.of(lambda: (), (), {})
-_NO_CALL.output_names.update(train=(), eval=())
+_NO_CALL.output_names.update({"train": (), "eval": ()})
 
 
 def _made(sample: Sample) -> Any:
@@ -179,5 +179,3 @@ def sliced(tensor: Tensor, dims: Dims, kept: Mapping[Var, Mask]) -> Tensor:
     for index, dim in enumerate(dims):
         tensor = tensor.index_select(index, torch.from_numpy(np.flatnonzero(mask_of(dim, kept))))
     return tensor
-
-

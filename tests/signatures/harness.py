@@ -1,8 +1,9 @@
 """The one property of every record: slicing commutes with its operator.
 
-Zeros are planted at random in the operands of a sample. Wherever the record then says that channels can go, the operator is run
-on the full and on the sliced operands, with the size arguments that the record asks for: results, gradients and whatever the
-operator writes in place must agree. Where the record says that a result is zero, it must be zero.
+Zeros are planted at random in the operands of a sample. Wherever the record then says that channels can go, the
+operator is run on the full and on the sliced operands, with the size arguments that the record asks for: results,
+gradients and whatever the operator writes in place must agree. Where the record says that a result is zero, it must be
+zero.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def _round(case: Case, rng: random.Random, evidence: Evidence, turn: int) -> Non
     deterministic = torch.Tag.nondeterministic_seeded not in case.sample.target.tags and "empty" not in name
     for index, (result, zeros) in enumerate(zip(results, found, strict=True)):
         _check_zeros(result, zeros, f"result {index}")
-        evidence.zeros += any(zeros.dims[d].flat() is not None for d in range(result.ndim) if not is_symbolic(zeros.dims[d].size))
+        evidence.zeros += any(
+            zeros.dims[d].flat() is not None for d in range(result.ndim) if not is_symbolic(zeros.dims[d].size)
+        )
     kept = {axis: ~(mask & wanted[axis]) for axis, mask in case.removable(tensors).items()}
     kept = {axis: mask for axis, mask in kept.items() if not mask.all() and mask.any()}
     evidence.removed.update(kept)
@@ -90,7 +93,9 @@ def _some(size: int, rng: random.Random) -> Mask:
     return mask
 
 
-def _plant(case: Case, name: str, tensor: Tensor, wanted: Mapping[Var, Mask], rng: random.Random, everywhere: bool) -> None:
+def _plant(
+    case: Case, name: str, tensor: Tensor, wanted: Mapping[Var, Mask], rng: random.Random, everywhere: bool
+) -> None:
     """Makes an operand zero along some of its dims, mostly where channels are wanted gone."""
     if case.operands[name].kind in ("index", "places"):
         return
@@ -147,21 +152,32 @@ def _compare(
     for name, operand in case.operands.items():
         expected = sliced(full[name], state[name], kept)
         if operand.kind == "statistic" and not _agree(small[name], expected):
-            raise WrongRuleError(f"what is written to {name} changes when {_gone(kept)} go: {expected} becomes {small[name]}")
+            raise WrongRuleError(
+                f"what is written to {name} changes when {_gone(kept)} go: {expected} becomes {small[name]}"
+            )
     if not deterministic or not all(map(_differentiable, results)):
         return
-    grads = [_gradients(values, case.results, weights, operands)
-             for values, weights, operands in _backward(results, fewer, case.results, kept, generator, full, small)]  # fmt: skip
+    grads = [
+        _gradients(values, weights, operands)
+        for values, weights, operands in _backward(results, fewer, case.results, kept, generator, full, small)
+    ]
     for name in grads[0]:
         expected = sliced(grads[0][name], state[name], kept)
         if not _agree(grads[1][name], expected):
-            raise WrongRuleError(f"the gradient of {name} changes when {_gone(kept)} go: {expected} becomes {grads[1][name]}")
+            raise WrongRuleError(
+                f"the gradient of {name} changes when {_gone(kept)} go: {expected} becomes {grads[1][name]}"
+            )
 
 
 def _backward(
-    results: tuple[Tensor, ...], fewer: tuple[Tensor, ...], dims: tuple[Dims, ...], kept: Mapping[Var, Mask],
-    generator: torch.Generator, full: Mapping[str, Tensor], small: Mapping[str, Tensor],
-) -> Iterator[tuple[tuple[Tensor, ...], list[Tensor], Mapping[str, Tensor]]]:  # fmt: skip
+    results: tuple[Tensor, ...],
+    fewer: tuple[Tensor, ...],
+    dims: tuple[Dims, ...],
+    kept: Mapping[Var, Mask],
+    generator: torch.Generator,
+    full: Mapping[str, Tensor],
+    small: Mapping[str, Tensor],
+) -> Iterator[tuple[tuple[Tensor, ...], list[Tensor], Mapping[str, Tensor]]]:
     """Both runs with one random cotangent, which is zero where channels go: nobody reads them."""
     weights = []
     for result, group in zip(results, dims, strict=True):
@@ -173,15 +189,14 @@ def _backward(
     yield fewer, [sliced(weight, group, kept) for weight, group in zip(weights, dims, strict=True)], small
 
 
-def _gradients(
-    results: tuple[Tensor, ...], dims: tuple[Dims, ...], weights: list[Tensor], operands: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def _gradients(results: tuple[Tensor, ...], weights: list[Tensor], operands: Mapping[str, Tensor]) -> dict[str, Tensor]:
     pairs = [(r, w) for r, w in zip(results, weights, strict=True) if r.requires_grad]
     leaves = {name: tensor for name, tensor in operands.items() if tensor.requires_grad}
     if not pairs:
         return {}
-    found = torch.autograd.grad([r for r, _ in pairs], list(leaves.values()), [w for _, w in pairs], allow_unused=True)
-    return {name: torch.zeros_like(leaves[name]) if g is None else g for name, g in zip(leaves, found, strict=True)}
+    outputs, cotangents = [result for result, _ in pairs], [weight for _, weight in pairs]
+    found = torch.autograd.grad(outputs, list(leaves.values()), cotangents, materialize_grads=True)
+    return dict(zip(leaves, found, strict=True))
 
 
 def _differentiable(result: Tensor) -> bool:

@@ -1,8 +1,9 @@
 """Reads the one-line samples that stand beside the records: calls as Python expressions, without tensors yet.
 
-In a sample `op` is each of the record's operators in turn (a sample that names another one, as in `conv2d.padding(...)`, is
-for that one alone), `t(2, 3)` is a float tensor, `s(3)` a running statistic (positive, without a gradient, perhaps written to),
-`u(3)` lies between 0 and 1, `i(2, 3, high=5)` holds indices below 5, `p(2, 3, 4, 4)` places in space, `m(2, 3)` is a boolean mask, and `B` a batch size that is symbolic in the graph.
+In a sample `op` is each of the record's operators in turn (a sample that names another one, as in
+`conv2d.padding(...)`, is for that one alone), `t(2, 3)` is a float tensor, `s(3)` a running statistic (positive,
+without a gradient, perhaps written to), `u(3)` lies between 0 and 1, `i(2, 3, high=5)` holds indices below 5, `p(2, 3,
+4, 4)` places in space, `m(2, 3)` is a boolean mask, and `B` a batch size that is symbolic in the graph.
 """
 
 from __future__ import annotations
@@ -114,16 +115,23 @@ def _tensor(*shape: int, kind: Kind = "float", high: int = 0) -> Operand:
 def read(record: Record, text: str, target: str) -> Sample:
     """A sample with `op` standing for one operator."""
     names = _Namespace(
-        op=_Recorded(overload(target)), B=BATCH, t=_tensor, s=partial(_tensor, kind="statistic"), i=partial(_tensor, kind="index"),
-        m=partial(_tensor, kind="mask"), u=partial(_tensor, kind="unit"), p=partial(_tensor, kind="places"),
-        torch=torch, float=float,
-    )  # fmt: skip
+        op=_Recorded(overload(target)),
+        B=BATCH,
+        t=_tensor,
+        s=partial(_tensor, kind="statistic"),
+        i=partial(_tensor, kind="index"),
+        m=partial(_tensor, kind="mask"),
+        u=partial(_tensor, kind="unit"),
+        p=partial(_tensor, kind="places"),
+        torch=torch,
+        float=float,
+    )
     found, args, kwargs = eval(text, {"__builtins__": {}}, names)
     return Sample(record, text, found, args, kwargs)
 
 
 def samples_of(record: Record, texts: tuple[str, ...]) -> Iterator[Sample]:
-    """The samples of a record: one that says `op` is for each of its operators, one that names an operator for that one."""
+    """The samples of a record: one that says `op` is for each of its operators, another for the one it names."""
     for text in texts:
         for target in record.targets if text.startswith("op(") else record.targets[:1]:
             yield read(record, text, target)

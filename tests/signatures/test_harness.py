@@ -26,9 +26,15 @@ def linear(**changes: object) -> Pattern:
 
 def layer_norm(counted: str | None) -> Pattern:
     return Pattern(
-        targets=("aten.layer_norm.default",), signature="*b c, c, c -> *b c", operands=("input", "weight", "bias"),
-        pointwise="*b", statistic="c", size_lists={"normalized_shape": "c"}, zero="normalized*weight + bias", counted=counted,
-    )  # fmt: skip
+        targets=("aten.layer_norm.default",),
+        signature="*b c, c, c -> *b c",
+        operands=("input", "weight", "bias"),
+        pointwise="*b",
+        statistic="c",
+        size_lists={"normalized_shape": "c"},
+        zero="normalized*weight + bias",
+        counted=counted,
+    )
 
 
 def coded(target: str, **changes: object) -> Coded:
@@ -47,42 +53,67 @@ def all_zero(call: Call, facts: object) -> tuple[Zeros, ...]:
 
 WRONG: dict[str, tuple[str, str, Record]] = {
     "a contracted dim said to be pointwise": ("aten.linear.default", LINEAR, linear(pointwise="*b o i", contract="")),
-    "dims coupled that are not": ("aten.linear.default", "op(t(B, 4), t(4, 4), t(4))", linear(signature="*b i, i o, o -> *b o")),
+    "dims coupled that are not": (
+        "aten.linear.default",
+        "op(t(B, 4), t(4, 4), t(4))",
+        linear(signature="*b i, i o, o -> *b o"),
+    ),
     "a bias forgotten in the zeros": ("aten.linear.default", LINEAR, linear(zero="input*weight")),
     "a sum taken for a product": ("aten.linear.default", LINEAR, linear(zero="input*weight*bias")),
     "softmax independent along its dim": (
-        "aten.softmax.int", "op(t(B, 4, 5), 1)", one_letter("aten.softmax.int", pointwise="b c s"),
+        "aten.softmax.int",
+        "op(t(B, 4, 5), 1)",
+        one_letter("aten.softmax.int", pointwise="b c s"),
     ),
     "softmax a sum that zeros don't enter": (
-        "aten.softmax.int", "op(t(B, 4, 5), 1)",
+        "aten.softmax.int",
+        "op(t(B, 4, 5), 1)",
         Pattern(targets=("aten.softmax.int",), signature="b c s -> b c s", pointwise="b s", contract="c", zero="self"),
     ),
-    "zeros of a softmax": ("aten.softmax.int", "op(t(B, 4, 5), 1)", one_letter("aten.softmax.int", pointwise="b s", zero="self")),
+    "zeros of a softmax": (
+        "aten.softmax.int",
+        "op(t(B, 4, 5), 1)",
+        one_letter("aten.softmax.int", pointwise="b s", zero="self"),
+    ),
     "a layer norm that forgets its count": (
-        "aten.layer_norm.default", "op(t(B, 5, 6), [6], t(6), t(6))", layer_norm(None),
+        "aten.layer_norm.default",
+        "op(t(B, 5, 6), [6], t(6), t(6))",
+        layer_norm(None),
     ),
     "a cumulation that keeps zeros in place": (
-        "aten.cumsum.default", "op(t(B, 4, 5), 1)", one_letter("aten.cumsum.default", pointwise="b c s", zero="self"),
+        "aten.cumsum.default",
+        "op(t(B, 4, 5), 1)",
+        one_letter("aten.cumsum.default", pointwise="b c s", zero="self"),
     ),
     "a size argument forgotten": (
-        "aten.view.default", "op(t(B, 12), [B, 3, 4])", coded("aten.view.default", arguments=lambda call, kept: {}),
+        "aten.view.default",
+        "op(t(B, 12), [B, 3, 4])",
+        coded("aten.view.default", arguments=lambda call, kept: {}),
     ),
     "bounds of a slice forgotten": (
-        "aten.slice.Tensor", "op(t(B, 8), 1, 2, 6)", coded("aten.slice.Tensor", arguments=lambda call, kept: {}),
+        "aten.slice.Tensor",
+        "op(t(B, 8), 1, 2, 6)",
+        coded("aten.slice.Tensor", arguments=lambda call, kept: {}),
     ),
     "zeros out of nothing": ("aten.slice.Tensor", "op(t(B, 8), 1, 2, 6)", coded("aten.slice.Tensor", zero=all_zero)),
     "an extremum said to be a sum": (
-        "aten.amax.default", "op(t(B, 4, 5), [1])",
+        "aten.amax.default",
+        "op(t(B, 4, 5), [1])",
         Pattern(targets=("aten.amax.default",), signature="b c s -> b s", pointwise="b s", contract="c", zero="self"),
     ),
     "cosine said to keep zeros": (
-        "aten.cos.default", "op(t(B, 4))", elementwise.Elementwise(targets=("aten.cos.default",), zero="self"),
+        "aten.cos.default",
+        "op(t(B, 4))",
+        elementwise.Elementwise(targets=("aten.cos.default",), zero="self"),
     ),
     "a rule that allows nothing to be compared": (
-        "aten.relu.default", "op(t(B, 4, 5))",
-        Pattern(targets=("aten.relu.default",), signature="b c s -> b c s", pointwise="b s", contract="c", zero="other"),
+        "aten.relu.default",
+        "op(t(B, 4, 5))",
+        Pattern(
+            targets=("aten.relu.default",), signature="b c s -> b c s", pointwise="b s", contract="c", zero="other"
+        ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WRONG)

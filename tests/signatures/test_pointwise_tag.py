@@ -37,7 +37,7 @@ def _sample(target: OpOverload, kind: Any) -> Sample:
     arguments: dict[str, Any] = {}
     for argument in target._schema.arguments:
         words = str(argument.type)
-        if words == "Tensor" or words == "Optional[Tensor]":
+        if words in {"Tensor", "Optional[Tensor]"}:
             arguments[argument.name] = Operand(next(shapes), kind, 4)
         elif not argument.has_default_value():
             arguments[argument.name] = _NUMBERS.get(words)
@@ -48,7 +48,10 @@ def _sample(target: OpOverload, kind: Any) -> Sample:
 def _runs(sample: Sample) -> bool:
     """Whether the operator takes such operands, zeros too: integers can't be divided by them."""
     try:
-        sample.target(*(torch.zeros(a.shape, dtype=a.meta().dtype) if isinstance(a, Operand) else a for a in sample.args), **sample.kwargs)
+        sample.target(
+            *(torch.zeros(a.shape, dtype=a.meta().dtype) if isinstance(a, Operand) else a for a in sample.args),
+            **sample.kwargs,
+        )
     except (RuntimeError, NotImplementedError, TypeError):
         return False
     return True
