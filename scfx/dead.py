@@ -86,7 +86,10 @@ class ZeroFacts:
         if path not in self._quantizers:
             quantizer = self._root.get_submodule(path)
             assert isinstance(quantizer, Quantizer)
-            self._quantizers[path] = (quantizer.silent().cpu().numpy(), quantizer.dim)
+            silent = (
+                np.zeros(quantizer.bits.numel(), bool) if quantizer.bits.is_meta else quantizer.silent().cpu().numpy()
+            )
+            self._quantizers[path] = (silent, quantizer.dim)
         return self._quantizers[path]
 
     def quantizer(self, path: str, weight: Zeros) -> Zeros:
@@ -275,9 +278,19 @@ def _entries(graph: ChannelGraph, vectors: Mapping[str, int], channels: Channels
     return {name: mask for name, mask in masks if mask.any()}
 
 
-def vector_entries(graph: ChannelGraph, channels: Channels) -> Entries:
-    """The entries of biases, norm scales and shifts that belong to some of the channels."""
-    return _entries(graph, _vectors(graph, ZeroFacts(graph)), channels)
+def trained_entries(graph: ChannelGraph, channels: Channels) -> dict[str, tuple[Mask | None, ...]]:
+    """What parameters trained as they are have on some of the channels: for each dim a mask, or None for nothing."""
+    facts = ZeroFacts(graph)
+    kept = {axis: ~mask for axis, mask in channels.items() if mask.any()}
+    quantizers = tuple(f"{path}." for path in facts.quantized.values())
+    result: dict[str, tuple[Mask | None, ...]] = {}
+    for name, dims in graph._inference.state.items():
+        if name in facts.quantized or name.startswith(quantizers) or not facts.trained(name):
+            continue
+        touched = [any(axis in kept for axis in variables(dim)) for dim in dims]
+        if any(touched):
+            result[name] = tuple(~over(dim, kept) if here else None for dim, here in zip(dims, touched, strict=True))
+    return result
 
 
 def _touches(graph: ChannelGraph, name: str, dim: int, axes: Mapping[Var, Mask]) -> bool:

@@ -57,6 +57,17 @@ class CompressedModule(nn.Module):
         attributes = self.__dict__.get("_attributes", {})
         return attributes[name] if name in attributes else super().__getattr__(name)
 
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As for any module; what is dead is then found out anew."""
+        result = super().load_state_dict(*args, **kwargs)
+        self._training.again(self)
+        return result
+
+    def _apply(self, fn: Any, recurse: bool = True) -> CompressedModule:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._training.again(self)
+        return self
+
     def __deepcopy__(self, memo: dict[int, Any]) -> CompressedModule:
         graphs: dict[Mode, fx.Graph] = {mode: copy.deepcopy(graph) for mode, graph in self._program.graphs.items()}
         call = copy.deepcopy(self._program.call, memo)
@@ -65,6 +76,7 @@ class CompressedModule(nn.Module):
         memo[id(self)] = other
         other._size = self._size.for_graph(other.channels)
         other._training = self._training.copy()
+        other._training.again(other)
         other.training = self.training
         return other
 

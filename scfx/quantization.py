@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import fx
-
 from scfx.channels import ChannelGraph
 from scfx.program import MODES
 
@@ -31,8 +29,8 @@ def weight_uses(graph: ChannelGraph) -> dict[str, WeightUse]:
     for mode in MODES:
         for step in graph._inference.steps[mode]:
             for operand, factors in step.record.weights(step.call).items():
-                node = step.call.arguments[operand]
-                if not isinstance(node, fx.Node) or node.op != "get_attr" or str(node.target) in uses:
+                node = step.call.node_of(operand)
+                if node.op != "get_attr" or str(node.target) in uses:
                     continue
                 name, dtype = str(node.target), node.meta["dtype"]
                 place = _place(factors)

@@ -26,7 +26,7 @@ class SizeModel:
     Attributes:
         original: The number of weights at the start.
         entries: For each quantizer, by path, how many weights of one output channel count.
-        weights: Without quantizers, the number of weights and the bits of each.
+        plain_bits: Without quantizers, the bits of all weights as they are stored.
     """
 
     original: int

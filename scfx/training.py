@@ -6,12 +6,14 @@ could, so that removing it sooner or later leaves the same weights.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
+from torch.utils.hooks import RemovableHandle
 
-from scfx.dead import Entries, fetch, find_dead, settled_means, vector_entries
+from scfx.dead import Entries, fetch, find_dead, settled_means, trained_entries
 from scfx.dims import Var
 from scfx.facts import Mask
 from scfx.masks import over
@@ -41,7 +43,8 @@ class Training:
     _held: dict[str, torch.Tensor] = field(default_factory=dict)
     _blockers: dict[str, torch.Tensor] = field(default_factory=dict)
     _fresh: bool = True
-    _checked: int | None = None
+    _hooks: list[RemovableHandle] = field(default_factory=list)
+    _checked: weakref.ref[torch.optim.Optimizer] | None = None
 
     def copy(self) -> Training:
         """The same settings for a copy of the module, which looks for itself."""
@@ -49,9 +52,9 @@ class Training:
 
     def update(self, module: CompressedModule, optimizer: torch.optim.Optimizer) -> PruneReport | None:
         """See `CompressedModule.update`."""
-        if self._checked != id(optimizer):
+        if self._checked is None or self._checked() is not optimizer:
             check_optimizer(optimizer, dict(module.named_parameters()))
-            self._checked = id(optimizer)
+            self._checked = weakref.ref(optimizer)
         quantizers = [quantizer for _, quantizer in module.quantizers()]
         died = bound_quantizers_(quantizers)
         released = self._release(module, optimizer)
@@ -75,13 +78,41 @@ class Training:
     def observe(self, module: CompressedModule) -> None:
         """Finds out what can go and what is in the way, and changes nothing."""
         graph = module.channels
+        self._let_go()
+        if not any(True for _ in module.quantizers()):
+            module._size = module._size.for_graph(graph)
+            return
         dead = find_dead(graph, self.latched)
         self.latched = dead.removable
         self._blockers = _on_device(module, dead.blockers)
-        self._held = _on_device(module, vector_entries(graph, self.latched))
         gone = {axis: mask | dead.blocked.get(axis, mask) for axis, mask in dead.removable.items()}
         module._size = module._size.for_graph(graph, gone)
+        self._take_hold(module)
         self._fresh = False
+
+    def _take_hold(self, module: CompressedModule) -> None:
+        """What is trained on channels that can go stays zero, and adds to no gradient norm, from now on."""
+        for name, masks in trained_entries(module.channels, self.latched).items():
+            parameter = fetch(module._program.root, name)
+            held = torch.zeros(parameter.shape, dtype=torch.bool, device=parameter.device)
+            for dim, mask in enumerate(masks):
+                if mask is not None:
+                    where = torch.from_numpy(mask).to(held.device)
+                    held |= where.view([-1 if other == dim else 1 for other in range(held.dim())])
+            if held.any():
+                self._held[name] = held
+                self._hooks.append(parameter.register_hook(_Silencer(held)))
+
+    def _let_go(self) -> None:
+        for handle in self._hooks:
+            handle.remove()
+        self._held, self._hooks = {}, []
+
+    def again(self, module: CompressedModule) -> None:
+        """After tensors have been loaded, moved or cast: what was found out before doesn't hold any more."""
+        self.latched = {}
+        self.observe(module)
+        self._fresh = True
 
     @torch.no_grad()
     def _release(self, module: CompressedModule, optimizer: torch.optim.Optimizer) -> bool:
@@ -101,7 +132,7 @@ class Training:
     @torch.no_grad()
     def _hold(self, module: CompressedModule) -> None:
         for name, mask in self._held.items():
-            fetch(module._program.root, name).view(-1).masked_fill_(mask, 0)
+            fetch(module._program.root, name).masked_fill_(mask, 0)
 
     @torch.no_grad()
     def _silence(self, module: CompressedModule) -> None:
@@ -118,6 +149,16 @@ class Training:
     def _reset_means(self, module: CompressedModule, means: Entries) -> None:
         for name, mask in _on_device(module, means).items():
             fetch(module._program.root, name).masked_fill_(mask, 0)
+
+
+@dataclass(frozen=True)
+class _Silencer:
+    """A gradient hook that zeroes entries."""
+
+    entries: torch.Tensor
+
+    def __call__(self, grad: torch.Tensor) -> torch.Tensor:
+        return grad.masked_fill(self.entries, 0)
 
 
 def _on_device(module: CompressedModule, entries: Entries) -> dict[str, torch.Tensor]:

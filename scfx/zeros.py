@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from torch import fx
 
 from scfx.dims import Var, variables
 from scfx.facts import Mask, Zeros
@@ -101,11 +100,7 @@ def operand_facts(call: Call, facts: GraphZeros) -> dict[str, Zeros]:
     """What is zero in each operand of a call."""
     result: dict[str, Zeros] = {}
     for name in call.operands:
-        base, _, index = name.partition("[")
-        value = call.arguments[base]
-        node = value[int(index[:-1])] if index else value
-        assert isinstance(node, fx.Node)
-        fact = facts[node.name]
+        fact = facts[call.node_of(name).name]
         assert isinstance(fact, Zeros)
         result[name] = fact
     return result

@@ -138,3 +138,67 @@ def test_an_optimizer_of_another_module_is_refused_untouched() -> None:
     with pytest.raises(scfx.OptimizerError, match="does not own"):
         net.update(torch.optim.SGD(Residual().parameters(), lr=0.1))
     assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+
+
+def test_clipping_the_gradient_norm_does_not_see_what_is_to_go() -> None:
+    torch.manual_seed(0)
+    model = Residual().double()
+    results = []
+    for prune_every in (5, None):
+        net = scfx.compress(model, images(2))
+        net.prune_every = None
+        optimizer = torch.optim.Adam(net.param_groups())
+        for step in range(1, 31):
+            optimizer.zero_grad()
+            (torch.nn.functional.cross_entropy(net(images(8, step)), labels(8, step)) + 4 * net.size()).backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 0.1)
+            optimizer.step()
+            net.update(optimizer)
+            if prune_every is not None and step % prune_every == 0:
+                net.prune(optimizer)
+        net.prune(optimizer)
+        results.append(net.state_dict())
+    assert results[0]["block1.conv1.weight"].numel() < model.get_parameter("block1.conv1.weight").numel()
+    for name, tensor in results[0].items():
+        torch.testing.assert_close(tensor, results[1][name], rtol=1e-8, atol=1e-8, msg=name)
+
+
+def test_loaded_weights_are_not_held_at_zero() -> None:
+    net = scfx.compress(Residual().double(), images(2))
+    before = copy.deepcopy(net.state_dict())
+    with torch.no_grad():
+        net.get_parameter("branch.weight_quantizer.bits")[:3] = 0
+        net.get_parameter("branch.bias")[:3] = 0
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+    net.update(optimizer)
+    net.load_state_dict(before)
+    expected = net(images(4))
+    net.update(optimizer)
+    assert torch.equal(net(images(4)), expected)
+    assert not net.prune(optimizer)
+
+
+def test_a_position_parameter_on_a_dead_channel_is_held() -> None:
+    class Positioned(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.last = torch.nn.Conv2d(1, 6, 3, padding=1, bias=False), torch.nn.Conv2d(6, 2, 1)
+            self.position = torch.nn.Parameter(torch.zeros(1, 6, 8, 8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.last(self.conv(x) + self.position)
+            return result
+
+    net = scfx.compress(Positioned().double(), images(2))
+    net.prune_every = None
+    optimizer = torch.optim.Adam(net.param_groups())
+    with torch.no_grad():
+        net.get_parameter("conv.weight_quantizer.bits")[:2] = 0
+    for step in range(5):
+        net.update(optimizer)
+        optimizer.zero_grad()
+        net(images(4, step)).square().sum().backward()
+        optimizer.step()
+    net.update(optimizer)
+    assert net.prune(optimizer)
+    assert net.get_parameter("position").shape == (1, 4, 8, 8)
