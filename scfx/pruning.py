@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from scfx.dead import Dead, fetch, find_dead
+from scfx.dead import Dead, find_dead
 from scfx.optimizers import Kept, check_optimizer, slice_buffer_, slice_optimizer, slice_parameter_
 from scfx.passes.prune import Prune
 from scfx.plan import PrunePlan, make_plan
 from scfx.program import MODES
+from scfx.zero_facts import fetch
 
 if TYPE_CHECKING:
     from scfx.module import CompressedModule

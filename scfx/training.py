@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from scfx.dead import Entries, fetch, find_dead, settled_means, trained_entries
+from scfx.dead import find_dead, settled_means, trained_entries
 from scfx.dims import Var
 from scfx.facts import Mask
 from scfx.masks import over
 from scfx.optimizers import check_optimizer
 from scfx.quantizer import bound_quantizers_
+from scfx.zero_facts import Entries, fetch
 
 if TYPE_CHECKING:
     from scfx.module import CompressedModule

@@ -39,6 +39,7 @@ class Pattern(Operator):
         ranks: Starred letters that stand for as many dims as another one does.
         zero: The result as a sum of products of operands, for zeros; a name that is no operand is never zero. It
             holds for the first result; of further ones (indices, statistics) nothing is said.
+        summed: The products that contracted letters are summed over, where they are not those of `zero`.
         counted: The operator that takes over, with the original count, once a statistic's dim shrinks.
         weight: The operand that is a weight to quantize.
     """
@@ -55,6 +56,7 @@ class Pattern(Operator):
     size_lists: Mapping[str, str] = field(default_factory=dict)
     ranks: Mapping[str, str] = field(default_factory=dict)
     zero: str = ""
+    summed: str = ""
     counted: str | None = None
     weight: str | None = None
 
@@ -135,7 +137,7 @@ class Pattern(Operator):
 
         A factor that doesn't run along it has a gradient that sums over it, even where it is zero itself.
         """
-        terms = [[n.strip() for n in term.split("*") if n.strip() in bound.names] for term in self.zero.split("+")]
+        terms = [[n.strip() for n in term.split("*") if n.strip() in bound.names] for term in (self.summed or self.zero).split("+")]
         carrying = [[name for name in term if any(letter in dim for dim in bound.operand(name))] for term in terms]
         found = [names for names in carrying if names]
         return found[0] if len(found) == 1 else []

@@ -39,14 +39,20 @@ def test_sizes_counts_and_operators_change() -> None:
     after = calls(net.graph_module.graph)
     changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
     assert changed == [
-        ("view = aten.view.default(linear, [sym_size_int_1, 6, 1])", "view = aten.view.default(linear, [sym_size_int_1, 4, 1])"),
-        ("expand = aten.expand.default(view, [sym_size_int_1, 6, 5])", "expand = aten.expand.default(view, [sym_size_int_1, 4, 5])"),
+        (
+            "view = aten.view.default(linear, [sym_size_int_1, 6, 1])",
+            "view = aten.view.default(linear, [sym_size_int_1, 4, 1])",
+        ),
+        (
+            "expand = aten.expand.default(view, [sym_size_int_1, 6, 5])",
+            "expand = aten.expand.default(view, [sym_size_int_1, 4, 5])",
+        ),
         (
             "group_norm = aten.group_norm.default(conv1d, 2, p_norm_weight, p_norm_bias, 1e-05, False)",
             "group_norm = scfx.group_norm.default(conv1d, 2, p_norm_weight, p_norm_bias, 1e-05, False, 4)",
         ),
         ("mean_1 = aten.mean.dim(group_norm, [1, 2])", "mean_1 = scfx.mean.default(group_norm, [1, 2], False)"),
-    ]  # fmt: skip
+    ]
     assert [len(report.plan.edits[mode]) for mode in ("train", "eval")] == [4, 4]
     torch.testing.assert_close(net(x), expected, rtol=1e-12, atol=1e-12)
 

@@ -14,7 +14,6 @@ from torch.utils import _pytree as pytree
 
 import scfx.counted
 from scfx.calling import CallSpec
-from scfx.dead import tensor_zeros
 from scfx.dims import Concat, Dim, Var, resolve, variables
 from scfx.facts import Mask, Zeros, unknown
 from scfx.inference import Inference, Step, infer
@@ -22,6 +21,7 @@ from scfx.program import Program
 from scfx.signatures.call import Dims, bind, unbound
 from scfx.signatures.record import Replacement
 from scfx.signatures.resizing import Scaled
+from scfx.zero_facts import tensor_zeros
 from scfx.zeros import forward_zeros, removable
 from tests.signatures.samples import Operand, Sample, is_symbolic, overload, real
 
