@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import scfx
+from scfx.demo import Settings, run
 from scfx.errors import ScfxError
 
 app = typer.Typer(
@@ -36,17 +37,19 @@ def _options(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the pictures and the compressed weights.")] = Path("demo"),
-    epochs: Annotated[int, typer.Option(help="How often each network sees every digit.")] = 60,
-    width: Annotated[int, typer.Option(help="Channels of the network's trunk; even.")] = 16,
-    batch_size: Annotated[int, typer.Option(help="Digits in one training step.")] = 128,
-    seed: Annotated[int, typer.Option(help="Of the split, the first weights and the order of the digits.")] = 0,
-    gamma: Annotated[float, typer.Option(help="Weight of the size in the loss: more compresses more.")] = 0.1,
-    threads: Annotated[int, typer.Option(help="Threads to compute with.")] = 2,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures and the compressed weights.")] = Settings.out,
+    epochs: Annotated[int, typer.Option(help="How often each network sees every digit.")] = Settings.epochs,
+    width: Annotated[int, typer.Option(help="Channels of the network's stem; the rest goes with it.")] = Settings.width,
+    batch_size: Annotated[int, typer.Option(help="Digits in one training step.")] = Settings.batch_size,
+    seed: Annotated[
+        int, typer.Option(help="Of the split, the first weights and the order of the digits.")
+    ] = Settings.seed,
+    gamma: Annotated[
+        float, typer.Option(help="Weight of the size in the loss: more compresses more.")
+    ] = Settings.gamma,
+    threads: Annotated[int, typer.Option(help="Threads to compute with.")] = Settings.threads,
 ) -> None:
     """Train a small residual network on handwritten digits, once dense and once compressing itself, and compare."""
-    from scfx.demo import Settings, run
-
     run(Settings(out, epochs, width, batch_size, seed, gamma, threads))
 
 

@@ -52,6 +52,13 @@ def layer_norm(
     return result if bias is None else result + bias
 
 
+def rms_norm(input: Tensor, normalized_shape: list[int], weight: Tensor | None, eps: float, count: int) -> Tensor:
+    """Root mean square norm over the last dims, whose mean counts `count` elements."""
+    dims = list(range(-len(normalized_shape), 0))
+    result = input * torch.rsqrt((input * input).sum(dims, keepdim=True) / count + eps)
+    return result if weight is None else result * weight
+
+
 def mean(
     self: Tensor,
     dim: list[int] | None = None,
@@ -83,6 +90,10 @@ _OPERATORS = (
         "layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps,"
         " bool cudnn_enable, SymInt count) -> Tensor",
         layer_norm,
+    ),
+    (
+        "rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, float eps, SymInt count) -> Tensor",
+        rms_norm,
     ),
     (
         "mean(Tensor self, int[]? dim=None, bool keepdim=False, *, SymInt kept, SymInt count,"

@@ -26,12 +26,11 @@ class NotFiniteError(AssertionError):
 class Difference:
     """How far one tensor is from its reference."""
 
-    where: str
     name: str
     error: float
 
     def __str__(self) -> str:
-        return f"{self.name} differs from the reference, relative error {self.error:.3g} ({self.where})"
+        return f"{self.name} differs from the reference, relative error {self.error:.3g}"
 
 
 def largest(tensor: Tensor) -> float:
@@ -59,23 +58,22 @@ def relative_error(actual: Tensor, expected: Tensor, floor: float = 0.0) -> floa
     return difference / scale if scale > 0.0 else math.inf
 
 
-def compare(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor], where: str) -> list[Difference]:
+def compare(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[Difference]:
     """Compare two groups of named tensors and return the difference of each, the largest first.
 
     Args:
         actual: tensors under test. A name that only one group has is an infinite difference.
         expected: the reference. `NotFiniteError` is raised where it holds a NaN or an infinity.
-        where: a description of the case, put in front of every difference.
     """
     sizes = {name: largest(tensor) for name, tensor in expected.items() if tensor.is_floating_point()}
     for name, size in sizes.items():
         if not math.isfinite(size):
-            raise NotFiniteError(f"{where}: the reference of {name} is not finite")
+            raise NotFiniteError(f"the reference of {name} is not finite")
     floor = NOISE_FLOOR * max(sizes.values(), default=0.0)
     one_side = actual.keys() ^ expected.keys()
-    found = [Difference(where, f"{name} (on one side only)", math.inf) for name in one_side]
+    found = [Difference(f"{name} (on one side only)", math.inf) for name in one_side]
     both = actual.keys() & expected.keys()
-    found += [Difference(where, name, relative_error(actual[name], expected[name], floor)) for name in both]
+    found += [Difference(name, relative_error(actual[name], expected[name], floor)) for name in both]
     return sorted(found, key=lambda difference: (-difference.error, difference.name))
 
 
@@ -92,9 +90,9 @@ def require_equal(
     """
     if not 0.0 <= tolerance < 1e-3:
         raise ValueError(f"a relative tolerance of {tolerance} would accept anything")
-    found = compare(actual, expected, where)
+    found = compare(actual, expected)
     wrong = [difference for difference in found if not difference.error <= tolerance]
     if wrong:
-        rest = f"\n... and {len(wrong) - 8} more" if len(wrong) > 8 else ""
-        raise AssertionError("\n".join(map(str, wrong[:8])) + rest)
+        rest = [f"... and {len(wrong) - 8} more"] if len(wrong) > 8 else []
+        raise AssertionError("\n".join([where, *map(str, wrong[:8]), *rest]))
     return found[0].error if found else 0.0

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.oracle import Outcome, check_exact
+from tests.oracle import Outcome, check_well_conditioned
 from tests.zoo_models import CHECKPOINT, FAMILIES, ZOO
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from scfx.counted import IMPLEMENTATIONS, group_norm, layer_norm, mean
+from scfx.counted import IMPLEMENTATIONS, group_norm, layer_norm, mean, rms_norm
 
 scfx_ops = torch.ops.scfx
 
@@ -49,6 +49,14 @@ def test_layer_norm_of_what_is_left(affine: bool) -> None:
     torch.testing.assert_close(scfx_ops.layer_norm(x, [4], weight, bias, 1e-5, False, 8), expected[..., KEPT])
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_rms_norm_of_what_is_left(affine: bool) -> None:
+    x, weight = rand(3, 2, 4), rand(4) if affine else None
+    full = None if weight is None else padded(weight, 0, KEPT, 8)
+    expected = functional.rms_norm(padded(x, 2, KEPT, 8), [8], full, 1e-3)
+    torch.testing.assert_close(scfx_ops.rms_norm(x, [4], weight, 1e-3, 8), expected[..., KEPT])
+
+
 @pytest.mark.parametrize("keepdim", [True, False])
 def test_mean_of_what_is_left(keepdim: bool) -> None:
     x = rand(3, 4, 5)
@@ -74,6 +82,7 @@ def test_the_gradients_are_those_of_the_unpruned_tensor() -> None:
 CALLS: dict[str, tuple[Callable[..., Tensor], tuple[object, ...], dict[str, object]]] = {
     "scfx.group_norm.default": (group_norm, (2, None, None, 1e-5, False, 6), {}),
     "scfx.layer_norm.default": (layer_norm, ([4], None, None, 1e-5, False, 9), {}),
+    "scfx.rms_norm.default": (rms_norm, ([4], None, 1e-5, 9), {}),
     "scfx.mean.default": (mean, ([1],), {"kept": 4, "count": 6}),
 }
 

@@ -38,16 +38,16 @@ def test_what_no_tolerance_accepts(actual: Tensor, expected: Tensor) -> None:
 def test_compare_reports_the_worst_first_and_missing_names() -> None:
     expected = {"a": torch.ones(3), "b": torch.ones(3), "c": torch.ones(3)}
     actual = {"a": torch.ones(3) * 1.1, "b": torch.ones(3) * 1.2, "d": torch.ones(3)}
-    found = compare(actual, expected, "case")
+    found = compare(actual, expected)
     assert [difference.name.split()[0] for difference in found] == ["c", "d", "b", "a"]
-    assert "b differs from the reference, relative error 0.2 (case)" in str(found[2])
-    with pytest.raises(AssertionError, match="c .on one side only. differs.*inf .case"):
+    assert "b differs from the reference, relative error 0.2" in str(found[2])
+    with pytest.raises(AssertionError, match=r"case\nc .on one side only. differs"):
         require_equal(actual, expected, "case")
 
 
 def test_compare_refuses_a_useless_reference_or_tolerance() -> None:
     with pytest.raises(NotFiniteError, match="reference of a"):
-        compare({"a": torch.ones(1)}, {"a": torch.tensor([math.nan])}, "case")
+        compare({"a": torch.ones(1)}, {"a": torch.tensor([math.nan])})
     for tolerance in (1.0, math.inf, math.nan):
         with pytest.raises(ValueError, match="accept anything"):
             require_equal({}, {}, "case", tolerance)

@@ -24,7 +24,7 @@ def dims_of(size: int, count: int, rng: random.Random, pinned: float = 0.1, shar
     return [build(random_shape(size, rng), pool) for _ in range(count)]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(SIZES, SEEDS)
 def test_what_is_unified_keeps_the_same_channels(size: int, seed: int) -> None:
     rng = random.Random(seed)
@@ -36,7 +36,7 @@ def test_what_is_unified_keeps_the_same_channels(size: int, seed: int) -> None:
         np.testing.assert_array_equal(over(a, masks), over(b, masks))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(SIZES, SEEDS)
 def test_all_that_was_unified_stays_so(size: int, seed: int) -> None:
     """Later unifications take axes apart; what was said before must still hold."""
@@ -50,7 +50,7 @@ def test_all_that_was_unified_stays_so(size: int, seed: int) -> None:
         np.testing.assert_array_equal(over(a, masks), over(b, masks))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(SIZES, SEEDS)
 def test_unification_is_idempotent(size: int, seed: int) -> None:
     rng = random.Random(seed)
@@ -65,7 +65,7 @@ def test_unification_is_idempotent(size: int, seed: int) -> None:
     assert free_channels(dims) == before
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(SIZES, SEEDS)
 def test_unification_is_symmetric(size: int, seed: int) -> None:
     left, right = (dims_of(size, 2, random.Random(seed)) for _ in range(2))
@@ -74,7 +74,7 @@ def test_unification_is_symmetric(size: int, seed: int) -> None:
     assert free_channels(left) == free_channels(right)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(SIZES, SEEDS)
 def test_sizes_stay(size: int, seed: int) -> None:
     rng = random.Random(seed)
@@ -87,7 +87,7 @@ def test_sizes_stay(size: int, seed: int) -> None:
     assert [resolve(axis).size for axis in parts] == before
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(SIZES, SEEDS)
 def test_pins_stay_and_nobody_is_unpinned(size: int, seed: int) -> None:
     rng = random.Random(seed)
@@ -98,7 +98,7 @@ def test_pins_stay_and_nobody_is_unpinned(size: int, seed: int) -> None:
     assert all(part.pin is not None for axis in before for part in variables(axis))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.integers(2, 4), SEEDS)
 def test_the_order_of_unifications_does_not_matter_where_all_can_be_aligned(factors_count: int, seed: int) -> None:
     """Products of the same factors, grouped differently, and concatenations of the same segments."""
@@ -128,7 +128,7 @@ def test_the_order_of_unifications_does_not_matter_where_all_can_be_aligned(fact
     assert all(axis.pin is None for dim in dims for axis in variables(dim))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(SIZES, st.integers(0, 48), SEEDS)
 def test_a_cut_dim_is_the_concatenation_of_its_parts(size: int, at: int, seed: int) -> None:
     rng = random.Random(seed)

@@ -10,10 +10,11 @@ import scfx
 from tests.comparison import compare, require_equal
 from tests.full_size import Kept, gather, scatter
 from tests.observation import Inputs, Observation, observe, resize_batch, restore, state_of
+from tests.rounding import Rounding
 
 
 class IllConditionedError(AssertionError):
-    """The reference differs from itself by more than the tolerance when its inputs and weights are rounded."""
+    """The reference differs from itself by more than the tolerance when its sums get other rounding errors."""
 
 
 class Twin:
@@ -80,21 +81,15 @@ class Twin:
     def blame_rounding(
         self, error: AssertionError, expected: Observation, inputs: Inputs, training: bool, seed: int, tolerance: float
     ) -> None:
-        """Raise IllConditionedError if rounding its inputs and weights moves the reference more than the tolerance.
+        """Raise IllConditionedError if rounding errors alone move the reference by more than the tolerance.
 
         Where a value that is zero but for rounding meets a kink, as in relu(x - mean(x)) of a constant x, the slope is
         a matter of the last bit, and no two ways of computing the network agree.
         """
-        generator = torch.Generator().manual_seed(0)
-
-        def rounded(tensor: Tensor) -> Tensor:
-            if not tensor.is_floating_point():
-                return tensor
-            return tensor * (1 + 1e-14 * torch.randn(tensor.shape, dtype=tensor.dtype, generator=generator))
-
-        restore(self.original, {name: rounded(tensor) for name, tensor in self.full.items()})
-        other = observe(self.original, tuple(map(rounded, inputs)), training, seed, expected.scale)
-        moved = compare({**other.outputs, **other.gradients}, {**expected.outputs, **expected.gradients}, "")
+        restore(self.original, self.full)
+        with Rounding():
+            other = observe(self.original, inputs, training, seed, expected.scale)
+        moved = compare({**other.outputs, **other.gradients}, {**expected.outputs, **expected.gradients})
         if moved and not moved[0].error <= tolerance:
             raise IllConditionedError(f"{error}\nBut rounding alone moves {moved[0].name} by {moved[0].error:.3g}")
 

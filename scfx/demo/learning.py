@@ -23,10 +23,9 @@ from scfx.demo.settings import Settings
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 5e-4
 
-# The paper gives the quantizers lr 0.5 and eps 1e-3, for 850 epochs of a network thirty times this size. There the
-# gradients of the depths are far below eps, and a step is lr / eps = 500 times the gradient. Here a layer has few weights,
-# gradients reach eps, and steps would reach lr: half an octave of scale at once. A fifth of both keeps that ratio, and
-# bounds every step at 0.1.
+# The paper gives the quantizers lr 0.5 and eps 1e-3, for 850 epochs of a network twelve times this size. There the
+# gradients of the depths are far below eps, and a step is lr / eps = 500 times the gradient. Here they reach eps, and
+# steps would reach lr: half an octave of scale at once. A fifth of both keeps the ratio and bounds every step at 0.1.
 QUANTIZER_LR = 0.1
 QUANTIZER_EPS = 2e-4
 

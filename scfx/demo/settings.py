@@ -24,7 +24,7 @@ class Settings:
     Attributes:
         out: The folder that pictures and weights go to.
         epochs: How often each of the two networks sees every training digit.
-        width: Channels of the network's trunk, at least 2 and even; its blocks are up to eight times as wide.
+        width: Channels of the network's stem; what follows is two to six times as wide.
         batch_size: Digits in one training step.
         seed: Decides the split of the digits, the first weights, the order of the digits and how they are moved.
         gamma: The weight of the size, in bits per weight, in the loss.
@@ -35,20 +35,18 @@ class Settings:
     """
 
     out: Path = Path("demo")
-    epochs: int = 60
-    width: int = 16
+    epochs: int = 100
+    width: int = 24
     batch_size: int = 128
     seed: int = 0
-    gamma: float = 0.1
+    gamma: float = 0.15
     threads: int = 2
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("width", 2), ("batch_size", 2), ("seed", 0), ("gamma", 0), ("threads", 1)):
+        for name, least in (("epochs", 1), ("width", 1), ("batch_size", 2), ("seed", 0), ("gamma", 0), ("threads", 1)):
             value = getattr(self, name)
             if not value >= least or value == float("inf"):
                 raise DemoError(f"{_option(name)} must be {least} or more, not {value}")
-        if self.width % 2:
-            raise DemoError(f"{_option('width')} must be even, not {self.width}: one half of a concatenation each")
         if self.seed >= 2**32:
             raise DemoError(f"{_option('seed')} must be below 2**32, not {self.seed}")
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from scfx.signatures import (
+    attention,
     convolution,
     creating,
     cumulative,
@@ -31,6 +32,7 @@ from scfx.signatures.record import Record
 FAMILIES = (
     convolution,
     linear,
+    attention,
     norm,
     elementwise,
     pooling,

@@ -40,6 +40,7 @@ RECORDS: tuple[Record, ...] = (
     _along("sort.default", results=2, doc="order", samples=("op(t(B, 4, 5), 1)", "op(t(4))")),
     _along("sort.stable", results=2, doc="order", samples=("op(t(B, 4, 5), stable=True, dim=1)",)),
     _along("topk.default", results=2, doc="order", samples=("op(t(B, 4, 5), 2, 1)", "op(t(B, 4, 5), 5)")),
+    _along("diff.default", doc="difference", samples=("op(t(B, 4, 5), 1, 1)", "op(t(B, 4), 1, -1)")),
     _along("argsort.default", zero="", doc="order", samples=_DIM),
     _along("argsort.stable", zero="", doc="order", samples=("op(t(B, 4, 5), stable=True, dim=1)",)),
     _along(

@@ -153,6 +153,12 @@ RECORDS: tuple[Operator, ...] = (
         samples=_SCALAR,
     ),
     _untagged(
+        "__and__.Tensor",
+        "__or__.Tensor",
+        samples=("op(m(B, 4, 5), m(4, 1))", "op(i(B, 4, high=4), i(B, 4, high=4))"),
+    ),
+    _untagged("__and__.Scalar", "__or__.Scalar", samples=("op(i(B, 4, high=4), 2)", "op(m(B, 4), True)")),
+    _untagged(
         "clip.default",
         "clamp.default",
         samples=("op(t(B, 4, 5), -0.5, 0.5)", "op(t(3, 4), 1.0)", "op(t(3, 4), None, 0.0)"),
@@ -232,6 +238,14 @@ RECORDS: tuple[Operator, ...] = (
         "randn_like.default",
         zero="never",
         doc="new values in the operand's shape",
+        samples=(_ONE,),
+    ),
+    _untagged(
+        "exponential.default",
+        "uniform.default",
+        "normal_functional.default",
+        zero="never",
+        doc="random numbers in the operand's shape",
         samples=(_ONE,),
     ),
     _untagged("empty_like.default", zero="never", doc="whatever, in the operand's shape", samples=(_ONE,)),

@@ -11,7 +11,7 @@ from scfx.signatures.rearranging import letters_of
 from scfx.signatures.record import Choice, Operator, Record
 
 _WHY = "it is indexed"
-_INT64 = torch.int64
+_MASKS = (torch.bool, torch.uint8)
 
 
 def _along_one(call: Call) -> Operator:
@@ -56,7 +56,7 @@ def _advanced(call: Call) -> Operator:
     letters = letters_of(call.rank("self"))
     names = [f"indices[{n}]" for n, given in enumerate(call.arguments["indices"]) if given is not None]
     places = [n for n, given in enumerate(call.arguments["indices"]) if given is not None]
-    if any(call.arguments["indices"][n].meta["dtype"] is not _INT64 for n in places):
+    if any(call.arguments["indices"][n].meta["dtype"] in _MASKS for n in places):
         raise SignatureError("how much a mask picks depends on its values")
     rank = max(call.rank(name) for name in names)
     wide = [
@@ -79,6 +79,29 @@ def _advanced(call: Call) -> Operator:
         pointwise=" ".join([*rest, *picks]),
         reasons={letters[n]: _WHY for n in places},
         zero="self",
+    )
+
+
+def _put(call: Call) -> Operator:
+    """x[:, i] = v with one index, or x[mask] = v for one number."""
+    places = [n for n, given in enumerate(call.arguments["indices"]) if given is not None]
+    letters = letters_of(call.rank("self"))
+    name = f"indices[{places[0]}]"
+    rank, at = call.rank(name), places[0]
+    mask = call.arguments["indices"][at].meta["dtype"] in _MASKS
+    if len(places) > 1 or (mask and call.rank("values")):
+        raise SignatureError("several indices, or a mask and several values")
+    picks = letters[at : at + rank] if mask else [f"i{n}" for n in range(rank)]
+    made = [*letters[:at], *picks, *letters[at + 1 :]]
+    shape = call.shape("values")
+    values = [x if size != 1 else "1" for x, size in zip(made[len(made) - len(shape) :], shape, strict=True)]
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{' '.join(letters)}, {' '.join(picks)}, {' '.join(values)} -> {' '.join(letters)}",
+        operands=("self", name, "values"),
+        pointwise=" ".join(x for n, x in enumerate(letters) if mask or n != at),
+        reasons={letters[at]: _WHY},
+        zero="self + values",
     )
 
 
@@ -122,6 +145,36 @@ RECORDS: tuple[Record, ...] = (
             "scatter.src(t(3, 4, 5), 1, i(3, 1, 5, high=4), t(3, 1, 5))",
             "scatter_add.default(t(3, 4, 5), 2, i(3, 4, 2, high=5), t(3, 4, 2))",
         ),
+    ),
+    Choice(
+        targets=("aten.index_put.default",),
+        doc="writes to indices",
+        choose=_put,
+        samples=(
+            "op(t(B, 4, 5), [None, i(2, high=4)], t(B, 2, 5))",
+            "op(t(3, 4, 5), [None, i(2, high=4)], t(5))",
+            "op(t(3, 4), [None, i(2, high=4)], t(), True)",
+            "op(t(B, 4, 5), [m(B, 4, 5)], t())",
+            "op(t(3, 4, 5), [m(3, 4)], t())",
+        ),
+        refused=("op(t(4, 5), [i(2, high=4), i(2, high=5)], t(2))", "op(t(4, 5), [m(4)], t(1, 5))"),
+    ),
+    Pattern(
+        targets=("aten.one_hot.default",),
+        signature="*b -> *b k",
+        pointwise="*b",
+        reasons={"k": "indices become places"},
+        doc="a one at each index",
+        samples=("op(i(3, 2, high=4), 4)",),
+    ),
+    Pattern(
+        targets=("aten.bucketize.Tensor",),
+        signature="*b, k -> *b",
+        operands=("self", "boundaries"),
+        pointwise="*b",
+        reasons={"k": "boundaries"},
+        doc="which interval each element lies in",
+        samples=("op(t(B, 4), u(3))",),
     ),
     Choice(
         targets=("aten.index.Tensor",),

@@ -7,6 +7,7 @@ from functools import reduce
 
 from scfx.dims import ONE, concat
 from scfx.facts import Fact, Zeros, both, chained, everything, unknown
+from scfx.signatures.binding import SignatureError
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.record import Record
@@ -15,6 +16,8 @@ from scfx.signatures.record import Record
 def _listed(call: Call) -> list[str]:
     """The operands of the tensor list, without the legacy empty ones of shape (0,)."""
     rank = len(call.result_shapes[0])
+    if call.target in _STACKED and any(call.rank(name) != rank for name in call.operands):
+        raise SignatureError("operands gain dims before they are concatenated")
     return [name for name in call.operands if call.rank(name) == rank and (rank > 1 or call.shape(name) != (0,))]
 
 
@@ -28,11 +31,27 @@ def _unify_others(call: Call, names: list[str], at: int | None) -> Dims:
     return first
 
 
+def _place(call: Call) -> int:
+    """The dimension along which to concatenate."""
+    rank = len(call.result_shapes[0])
+    if "dim" in call.arguments:
+        return call.dim("dim", rank)
+    return min(_STACKED[call.target], rank - 1)
+
+
+_STACKED = {
+    "aten.vstack.default": 0,
+    "aten.hstack.default": 1,
+    "aten.column_stack.default": 1,
+    "aten.dstack.default": 2,
+}
+
+
 def _cat(call: Call) -> tuple[Dims, ...]:
     names = _listed(call)
     if not names:
         return (tuple(call.fresh(size) for size in call.result_shapes[0]),)
-    at = call.dim("dim", len(call.result_shapes[0]))
+    at = _place(call)
     first = _unify_others(call, names, at)
     return ((*first[:at], concat(*(call.operands[name][at] for name in names)), *first[at + 1 :]),)
 
@@ -42,7 +61,7 @@ def _cat_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
     operands = [facts[name] for name in _listed(call)]
     if not operands:
         return (Zeros.unknown(shape),)
-    at = call.dim("dim", len(shape))
+    at = _place(call)
     made = [
         chained([zeros.fact(at) for zeros in operands])
         if index == at
@@ -82,6 +101,14 @@ RECORDS: tuple[Record, ...] = (
             "op([t(4)])",
             "op([t(B, 4), t(B, 4)], 0)",
         ),
+    ),
+    Coded(
+        targets=tuple(_STACKED),
+        doc="concatenation along a given dim",
+        dims=_cat,
+        zero=_cat_zeros,
+        samples=("op([t(2, 3, 4), t(2, 3, 4)])",),
+        refused=("vstack.default([t(3), t(3)])",),
     ),
     Coded(
         targets=("aten.stack.default",),

@@ -69,6 +69,24 @@ _ADDED = {
 }
 
 
+def _tensordot(call: Call) -> Operator:
+    """Sums over pairs of dims; what is left of both operands follows."""
+    sides = [[f"{side}{n}" for n in range(call.rank(name))] for side, name in (("a", "self"), ("b", "other"))]
+    pairs = zip(call.arguments["dims_self"], call.arguments["dims_other"], strict=True)
+    for number, (i, j) in enumerate(pairs):
+        sides[0][i] = sides[1][j] = f"k{number}"
+    result = [x for side in sides for x in side if x[0] != "k"]
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{' '.join(sides[0])}, {' '.join(sides[1])} -> {' '.join(result)}",
+        operands=("self", "other"),
+        pointwise=" ".join(result),
+        contract=" ".join(x for x in sides[0] if x[0] == "k"),
+        zero="self*other",
+        weight="other",
+    )
+
+
 def _einsum(call: Call) -> Operator:
     """Letters of the result are alone, the others are summed over. `...` becomes letters of its own."""
     equation = str(call.arguments["equation"]).replace(" ", "")
@@ -168,6 +186,12 @@ RECORDS: tuple[Record, ...] = (
         weight="weight",
         doc="bilinear layer",
         samples=("op(t(B, 6), t(B, 5), t(3, 6, 5), t(3))", "op(t(2, 4, 3), t(2, 4, 2), t(5, 3, 2), None)"),
+    ),
+    Choice(
+        targets=("aten.tensordot.default",),
+        doc="sums over pairs of dims",
+        choose=_tensordot,
+        samples=("op(t(3, 4, 5), t(5, 4, 2), [1, 2], [1, 0])", "op(t(B, 4), t(4, 3), [-1], [0])"),
     ),
     Choice(
         targets=("aten.einsum.default",),

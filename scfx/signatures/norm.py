@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+
 from scfx.facts import Fact, Zeros, both, either, everything, unknown
 from scfx.signatures.call import Call
 from scfx.signatures.pattern import Pattern
-from scfx.signatures.record import Choice, Operator, Record
+from scfx.signatures.record import Choice, Kept, Operator, Record, Replacement
 
 _AFFINE = ("weight", "bias")
 _RUNNING = ("running_mean", "running_var")
@@ -84,23 +86,36 @@ def _group_norm(target: str, doc: str, samples: tuple[str, ...]) -> Pattern:
     )
 
 
-def _layer_norm(target: str, doc: str, samples: tuple[str, ...]) -> Choice:
+def _layer_norm(kind: str, target: str, doc: str, samples: tuple[str, ...]) -> Choice:
+    """Layer norm, or RMS norm, which has no shift and keeps zeros."""
+
     def choose(call: Call) -> Operator:
         inner = len(call.arguments["normalized_shape"])
         letters = " ".join(f"c{index}" for index in range(inner))
         outer = " ".join(f"b{index}" for index in range(call.rank("input") - inner))
-        return Pattern(
-            targets=(target,),
+        return (_RootMeanSquare if kind == "rms_norm" else Pattern)(
+            targets=(call.target,),
             signature=f"{outer} {letters}, {letters}, {letters} -> {outer} {letters}",
             operands=("input", *_AFFINE),
             pointwise=outer,
             statistic=letters,
             size_lists={"normalized_shape": letters},
-            zero="normalized*weight + bias",
-            counted="scfx.layer_norm.default",
+            zero="input*weight" if kind == "rms_norm" else "normalized*weight + bias",
+            counted=f"scfx.{kind}.default",
         )
 
     return Choice(targets=(target,), doc=doc, choose=choose, samples=samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RootMeanSquare(Pattern):
+    """RMS norm, whose default epsilon, that of the input's type, is written down when it is counted."""
+
+    def resize(self, call: Call, kept: Kept) -> Replacement | None:
+        change = super().resize(call, kept)
+        if change is None or call.arguments["eps"] is not None:
+            return change
+        return Replacement({**change.arguments, "eps": torch.finfo(call.node.meta["dtype"]).eps}, change.target)
 
 
 RECORDS: tuple[Record, ...] = (
@@ -145,6 +160,7 @@ RECORDS: tuple[Record, ...] = (
         ("op(t(B, 6, 3, 3), 3, t(6), t(6), 1e-5, False, 4)", "op(t(2, 6), 2, None, None, 1e-5, False, 5)"),
     ),
     _layer_norm(
+        "layer_norm",
         "aten.layer_norm.default",
         "layer norm",
         (
@@ -155,8 +171,21 @@ RECORDS: tuple[Record, ...] = (
         ),
     ),
     _layer_norm(
+        "layer_norm",
         "scfx.layer_norm.default",
         "layer norm that keeps its count",
         ("op(t(B, 5, 6), [6], t(6), t(6), 1e-5, False, 9)", "op(t(2, 4, 3), [4, 3], None, None, 1e-5, False, 20)"),
+    ),
+    _layer_norm(
+        "rms_norm",
+        "aten.rms_norm.default",
+        "RMS norm",
+        ("op(t(B, 5, 6), [6], t(6))", "op(t(2, 4, 3), [4, 3], None, 0.1)"),
+    ),
+    _layer_norm(
+        "rms_norm",
+        "scfx.rms_norm.default",
+        "RMS norm that keeps its count",
+        ("op(t(B, 5, 6), [6], t(6), 1e-5, 9)",),
     ),
 )

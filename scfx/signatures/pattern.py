@@ -137,7 +137,10 @@ class Pattern(Operator):
 
         A factor that doesn't run along it has a gradient that sums over it, even where it is zero itself.
         """
-        terms = [[n.strip() for n in term.split("*") if n.strip() in bound.names] for term in (self.summed or self.zero).split("+")]
+        terms = [
+            [n.strip() for n in term.split("*") if n.strip() in bound.names]
+            for term in (self.summed or self.zero).split("+")
+        ]
         carrying = [[name for name in term if any(letter in dim for dim in bound.operand(name))] for term in terms]
         found = [names for names in carrying if names]
         return found[0] if len(found) == 1 else []

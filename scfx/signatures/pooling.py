@@ -145,6 +145,15 @@ RECORDS: tuple[Record, ...] = (
         samples=("op(t(B, 4, 5, 5), t(B, 3, 2, 2), 0, 1, False)",),
     ),
     Pattern(
+        targets=("aten.affine_grid_generator.default",),
+        signature="b r k -> b *t r",
+        operands=("theta",),
+        reasons={"b": "its size is an argument", "*t": "places", "r": "coordinates", "k": "coordinates"},
+        zero="theta",
+        doc="places to sample at",
+        samples=("op(t(2, 2, 3), [2, 4, 5, 5], False)",),
+    ),
+    Pattern(
         targets=("aten.im2col.default",),
         signature="*b c h w -> *b (c k) l",
         pointwise="*b c",

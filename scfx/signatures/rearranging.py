@@ -61,6 +61,21 @@ def _disordered(call: Call) -> Operator:
     )
 
 
+def _turned(call: Call) -> Operator:
+    """rot90 and diagonal: two dims become new ones."""
+    letters = letters_of(call.rank("self"))
+    names = ("dims",) if "dims" in call.arguments else ("dim1", "dim2")
+    pair = [d for name in names for d in call.dim_list(name, len(letters))]
+    rest = [x for index, x in enumerate(letters) if index not in pair]
+    turned = [f"t{index}" if index in pair else x for index, x in enumerate(letters)]
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{' '.join(letters)} -> {' '.join(turned if len(names) == 1 else [*rest, 't'])}",
+        pointwise=" ".join(rest),
+        zero="self",
+    )
+
+
 def _prelu(call: Call) -> Operator:
     shared = call.shape("weight") in ((), (1,))
     slope = "1" if call.rank("weight") else ""
@@ -107,6 +122,17 @@ RECORDS: tuple[Record, ...] = (
             "flip.default(t(4, 5), [0, -1])",
             "roll.default(t(B, 4, 5), [1], [2])",
             "roll.default(t(2, 3), [1])",
+        ),
+    ),
+    Choice(
+        targets=("aten.rot90.default", "aten.diagonal.default"),
+        doc="turns, or takes the diagonal",
+        choose=_turned,
+        samples=(
+            "rot90.default(t(B, 4, 3, 5), 1, [2, 3])",
+            "rot90.default(t(3, 4), 2)",
+            "diagonal.default(t(B, 4, 3, 5), 1, 2, -1)",
+            "diagonal.default(t(3, 3, 4))",
         ),
     ),
     Choice(

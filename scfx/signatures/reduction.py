@@ -70,10 +70,11 @@ def _dims(call: Call) -> Mapping[str, Any]:
 
 
 def _vector_norm(call: Call) -> Operator:
-    """Zeros don't count in a norm of non-negative order."""
+    """Zeros don't count in a norm of non-negative order. Norms of matrices are another thing, but for the default."""
     order = call.arguments["ord"] if "ord" in call.arguments else call.arguments["p"]
-    kind = "contract" if order is None or (isinstance(order, (int, float)) and order >= 0) else "rigid"
-    return _reduction(call, kind, 1, "self", Pattern, "norm")
+    matrix = call.target.startswith("aten.linalg_norm") and len(call.dim_list("dim", call.rank("self"))) > 1
+    sums = order is None or (isinstance(order, (int, float)) and order >= 0 and not matrix)
+    return _reduction(call, "contract" if sums else "rigid", 1, "self", Pattern, "norm")
 
 
 _DIMS = ("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [-1, 1], True)", "op(t(3, 4), [0])", "op(t(4), [0])")
@@ -125,6 +126,19 @@ RECORDS: tuple[Record, ...] = (
         doc="statistic",
         samples=("op(t(B, 4, 5), [1], keepdim=True)",),
     ),
+    _reduced(
+        "var_mean.dim",
+        "std_mean.dim",
+        results=2,
+        doc="statistic",
+        samples=("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [2], False, True)"),
+    ),
+    _reduced("aminmax.default", results=2, doc="extremum", samples=("op(t(B, 4, 5), dim=1)", "op(t(3, 4))")),
+    _reduced(
+        "quantile.scalar",
+        doc="order",
+        samples=("op(t(3, 4, 5), 0.5, 1)", "op(t(3, 4), 0.2, 0, True)", "op(t(3, 4), 0.2)"),
+    ),
     _reduced("any.dim", kind="contract", doc="whether any is not zero", samples=_DIM),
     _reduced("any.dims", kind="contract", doc="whether any is not zero", samples=_DIMS),
     _reduced("any.default", "count_nonzero.default", kind="contract", doc="count of non-zeros", samples=_ALL),
@@ -146,6 +160,12 @@ RECORDS: tuple[Record, ...] = (
             "op(t(3, 4), -1, [1])",
             "op(t(3, 4), 0, [0])",
         ),
+    ),
+    Choice(
+        targets=("aten.linalg_norm.default",),
+        doc="norm of vectors or matrices",
+        choose=_vector_norm,
+        samples=("op(t(B, 4, 5), None, [1])", "op(t(B, 4, 5), 3, [2])", "op(t(3, 4))", "op(t(3, 4, 4), 2, [1, 2])"),
     ),
     Choice(
         targets=("aten.norm.ScalarOpt_dim", "aten.norm.Scalar"),

@@ -99,7 +99,14 @@ RECORDS: tuple[Record, ...] = (
     _sized("size", "aten.view.default", "aten._unsafe_view.default"),
     _sized("shape", "aten.reshape.default"),
     Coded(
-        targets=("aten.flatten.using_ints", "aten.unsqueeze.default", "aten.ravel.default"),
+        targets=(
+            "aten.flatten.using_ints",
+            "aten.unsqueeze.default",
+            "aten.ravel.default",
+            "aten.atleast_1d.default",
+            "aten.atleast_2d.default",
+            "aten.atleast_3d.default",
+        ),
         doc="merges or adds dims",
         dims=_regrouped,
         zero=_regrouped_zeros,
@@ -110,6 +117,9 @@ RECORDS: tuple[Record, ...] = (
             "unsqueeze.default(t(B, 4), -1)",
             "unsqueeze.default(t(), 0)",
             "ravel.default(t(3, 4))",
+            "atleast_1d.default(t())",
+            "atleast_2d.default(t(4))",
+            "atleast_3d.default(t(3, 4))",
         ),
     ),
     Coded(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from scfx.signatures.call import Call
+from collections.abc import Mapping
+
+from scfx.facts import Zeros, unknown
+from scfx.signatures.call import Call, Dims
+from scfx.signatures.coded import Coded
+from scfx.signatures.elementwise import POINTWISE
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.rearranging import letters_of
 from scfx.signatures.record import Choice, Operator, Record
@@ -61,6 +66,23 @@ def _repeat_interleave(call: Call) -> Operator:
     )
 
 
+def _broadcast_together(call: Call) -> tuple[Dims, ...]:
+    """All results have the dims that element-wise operators on the operands would make."""
+    return POINTWISE.infer(call)
+
+
+def _broadcast_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+    made: list[Zeros] = []
+    for operand, shape in zip(facts.values(), call.result_shapes, strict=True):
+        new = len(shape) - len(operand.dims)
+        known = [
+            operand.dims[d - new] if d >= new and operand.dims[d - new].size == n else unknown(n)
+            for d, n in enumerate(shape)
+        ]
+        made.append(Zeros.of(known, operand.whole))
+    return tuple(made)
+
+
 RECORDS: tuple[Record, ...] = (
     Choice(
         targets=("aten.expand.default",),
@@ -93,5 +115,12 @@ RECORDS: tuple[Record, ...] = (
         doc="repeats each index",
         choose=_repeat_interleave,
         samples=("op(t(B, 4, 3), 2, 1)", "op(t(3, 4), 2)", "op(t(B, 4), 1, -1)", "op(t(4, 1), 3, 1)"),
+    ),
+    Coded(
+        targets=("aten.broadcast_tensors.default",),
+        doc="broadcasts operands against each other",
+        dims=_broadcast_together,
+        zero=_broadcast_zeros,
+        samples=("op([t(B, 4, 5), t(4, 1), t(1, 5)])",),
     ),
 )

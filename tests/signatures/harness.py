@@ -23,7 +23,7 @@ from tests.comparison import relative_error
 from tests.signatures.case import Case, case_of, mask_of, sliced
 from tests.signatures.samples import Sample, is_symbolic
 
-ROUNDS = 10
+ROUNDS = 8
 TOLERANCE = 1e-10
 
 

@@ -13,6 +13,7 @@ from scfx.signatures.coded import Coded
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Record
 from tests.signatures.harness import WrongRuleError, check
+from tests.signatures.missing import missing
 from tests.signatures.samples import read
 
 LINEAR = "op(t(B, 4), t(5, 4), t(5))"
@@ -129,3 +130,19 @@ def test_a_missing_rule_is_an_error_of_the_sample() -> None:
     sample = read(linear(), LINEAR, "aten.linear.default")
     with override("aten.linear.default", None), pytest.raises(WrongRuleError, match="no rule"):
         check(sample)
+
+
+def test_what_a_record_pins_without_need_is_listed() -> None:
+    relu = one_letter("aten.relu.default", pointwise="b s")
+    summed = Pattern(targets=("aten.sum.dim_IntList",), signature="b c s -> b s", pointwise="b s", zero="self")
+    with override("aten.relu.default", relu), override("aten.sum.dim_IntList", summed):
+        (first,) = missing(read(relu, "op(t(B, 4, 5))", "aten.relu.default"))
+        (second,) = missing(read(summed, "op(t(B, 4, 5), [1])", "aten.sum.dim_IntList"))
+    assert "dim 1 of x0" in first
+    assert "looks like pointwise" in first
+    assert "looks like contract" in second
+
+
+def test_what_has_to_be_pinned_is_not_listed() -> None:
+    softmax = TABLE["aten.softmax.int"]
+    assert not list(missing(read(softmax, "op(t(B, 4, 5), 1)", "aten.softmax.int")))

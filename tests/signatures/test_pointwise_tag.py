@@ -64,4 +64,4 @@ def test_tagged_operators_are_element_wise(name: str) -> None:
     if not running:
         pytest.skip("takes none of the samples")
     for sample in running:
-        check(sample, rounds=4)
+        check(sample, rounds=3)
