@@ -54,9 +54,9 @@ def demo(
 
 
 def main() -> None:
-    """Run the command line: what is wrong with the request goes to standard error as one line, with status 1."""
+    """Run the command line: what is wrong goes to standard error in words, with status 1."""
     try:
         app(prog_name="scfx")
-    except ScfxError as error:
+    except (ScfxError, OSError) as error:
         typer.echo(f"scfx: {error}", err=True)
         sys.exit(1)

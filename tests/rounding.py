@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-SUMS = {"aten::convolution", "aten::convolution_backward", "aten::addmm", "aten::mm", "aten::bmm", "aten::mean", "aten::sum"}
+SUMS = {
+    "aten::convolution",
+    "aten::convolution_backward",
+    "aten::addmm",
+    "aten::mm",
+    "aten::bmm",
+    "aten::mean",
+    "aten::sum",
+}
 """Operators that add many numbers, in an order that depends on how many there are."""
 
 
@@ -14,7 +22,7 @@ class Rounding(TorchDispatchMode):
     """While active, every sum of many numbers comes out wrong by a relative error of about `size`."""
 
     def __init__(self, size: float = 1e-15, seed: int = 0) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.size = size
         self.generator = torch.Generator().manual_seed(seed)
 

@@ -1,13 +1,21 @@
 """The oracle is tested by planting mistakes that it must see."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+import scfx.optimizers
+from scfx import ScfxError
+from scfx.signatures import override
 from tests.comparison import NotFiniteError, compare, relative_error, require_equal
 from tests.full_size import gather, scatter
+from tests.oracle import check_exact
+from tests.planted import PLANTED, Planted
+from tests.twin import IllConditionedError
 
 
 def test_relative_error() -> None:
@@ -61,3 +69,40 @@ def test_scatter_undoes_gather() -> None:
     changed = scatter(full.clone(), kept, part + 100)
     assert torch.equal(gather(changed, kept), part + 100)
     assert int((changed != full).sum()) == part.numel()
+
+
+def check(planted: Planted, seeds: Iterable[int]) -> None:
+    example = (torch.randn(2, 3, 5, 5, dtype=torch.float64),)
+    for seed in seeds:
+        check_exact(planted.build(), example, seed=seed, thorough=False)
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_a_planted_wrong_rule_is_caught(planted: Planted) -> None:
+    """The same networks and zeros pass with the right rule, see below."""
+    with (
+        override(planted.target, planted.record),
+        pytest.raises((AssertionError, RuntimeError, ScfxError)) as caught,
+    ):
+        check(planted, range(9))
+    assert not isinstance(caught.value, IllConditionedError)
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.name)
+def test_the_right_rule_passes(planted: Planted) -> None:
+    check(planted, range(2))
+
+
+def test_an_optimizer_whose_state_is_not_sliced_right_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = scfx.optimizers.slice_optimizer
+
+    def wrong(optimizer: torch.optim.Optimizer, kept: Any) -> None:
+        right(optimizer, kept)
+        for state in optimizer.state.values():
+            for key, value in state.items():
+                if isinstance(value, Tensor) and value.dim():
+                    state[key] = value.flip(0)
+
+    monkeypatch.setattr("scfx.pruning.slice_optimizer", wrong)
+    with pytest.raises(AssertionError, match="value after the step"):
+        check(PLANTED[1], [0, 1])

@@ -1,7 +1,7 @@
 """Write zeros into a model so that channels become removable, in several ways that differ in what stays non-zero."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -10,14 +10,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-Variant = Literal["everything", "producers", "almost", "consumers", "partly", "weights"]
+Variant = Literal["everything", "producers", "almost", "branches", "consumers", "partly", "weights"]
 
-VARIANTS: tuple[Variant, ...] = ("everything", "producers", "almost", "consumers", "partly", "weights")
+VARIANTS: tuple[Variant, ...] = ("everything", "producers", "almost", "branches", "consumers", "partly", "weights")
 """Which entries of a channel become zero.
 
 everything: each parameter entry that lines up with the channel. Exactly removable wherever the channel ends in sinks.
 producers: weights that write the channel, their biases, norm scales and shifts.
 almost: those of "producers", each with some probability, so that often just one of them keeps the channel alive.
+branches: those of "producers" in some of the modules, so that a sum or a product gets one operand that is zero.
 consumers: only the weights that read it.
 partly: each parameter with some probability, so that what is left may or may not matter.
 weights: only weights that write it, biases and norms stay; as a quantizer at zero bits does. Mostly leaves a constant.
@@ -75,16 +76,34 @@ def output_dims(model: nn.Module) -> dict[str, int]:
     return dims
 
 
-def _is_zeroed(variant: Variant, writes: bool, weight: bool, rng: random.Random, probability: float) -> bool:
-    if variant == "producers":
-        return writes
-    if variant == "almost":
-        return writes and rng.random() < probability
-    if variant == "consumers":
-        return not writes
-    if variant == "weights":
-        return writes and weight
-    return variant == "everything" or rng.random() < probability
+def _zeroed_channels(
+    variant: Variant,
+    channels: Sequence[int],
+    writes: bool,
+    weight: bool,
+    module: Mapping[int, bool],
+    chance: Callable[[], bool],
+) -> list[int]:
+    """Return the channels whose entries in one parameter become zero.
+
+    Args:
+        variant: see `VARIANTS`.
+        channels: the channels to choose from.
+        writes: whether the parameter writes the channels along this dimension, rather than reads them.
+        weight: whether the parameter has more than one dimension.
+        module: for each channel, whether the parameter's module is one that "branches" zeroes.
+        chance: draws whether an entry becomes zero in the variants "almost" and "partly".
+    """
+    chosen: dict[Variant, Callable[[int], bool]] = {
+        "everything": lambda channel: True,
+        "producers": lambda channel: writes,
+        "almost": lambda channel: writes and chance(),
+        "branches": lambda channel: writes and module[channel],
+        "consumers": lambda channel: not writes,
+        "partly": lambda channel: chance(),
+        "weights": lambda channel: writes and weight,
+    }
+    return [channel for channel in channels if chosen[variant](channel)]
 
 
 def _zero(parameter: Tensor, member: Member, channels: Sequence[int]) -> None:
@@ -117,24 +136,27 @@ def zero_channels(
     """
     parameters = dict(net.named_parameters(remove_duplicate=False))
     done = []
+
+    def chance() -> bool:
+        return rng.random() < probability
+
     for axis in graph.axes:
         members = [member for member in axis.members if member.name in parameters]
         if axis.pinned is not None or not members or rng.random() < 0.3:
             continue
         variant = rng.choice(variants)
-        count = (
-            axis.size if whole_axes and rng.random() < 0.1 else int(rng.uniform(0.2, 0.7) * axis.size + rng.random())
-        )
-        channels = tuple(sorted(rng.sample(range(axis.size), min(count, axis.size if whole_axes else axis.size - 1))))
+        most = axis.size if whole_axes else axis.size - 1
+        count = most if rng.random() < 0.1 else min(most, int(rng.uniform(0.2, 0.7) * axis.size + rng.random()))
+        channels = tuple(sorted(rng.sample(range(axis.size), count)))
+        owners = sorted({member.name.rpartition(".")[0] for member in members})
+        modules = {owner: {channel: rng.random() < 0.6 for channel in channels} for owner in owners}
         for member in members:
-            parameter = parameters[member.name]
+            parameter, owner = parameters[member.name], member.name.rpartition(".")[0]
             along = writes.get(member.name, 0) if writes is not None else 0
-            weight = parameter.ndim > 1
-            _zero(
-                parameter,
-                member,
-                [c for c in channels if _is_zeroed(variant, member.dim == along, weight, rng, probability)],
+            chosen = _zeroed_channels(
+                variant, channels, member.dim == along, parameter.ndim > 1, modules[owner], chance
             )
+            _zero(parameter, member, chosen)
         if channels:
             done.append(Zeroed(f"{members[0].name} dim {members[0].dim}", channels, variant))
     return done

@@ -112,7 +112,8 @@ def _narrow_regnet() -> nn.Module:
     parameters = BlockParams.from_init_params(depth=27, w_0=456, w_a=160.83, w_m=2.52, group_width=264, se_ratio=0.25)
     parameters.widths = [width // 8 for width in parameters.widths]
     parameters.group_widths = [width // 8 for width in parameters.group_widths]
-    return RegNet(parameters, num_classes=CLASSES)
+    model: nn.Module = RegNet(parameters, num_classes=CLASSES)
+    return model
 
 
 def option_a_resnet20() -> nn.Module:

@@ -48,12 +48,18 @@ def _run(settings: Settings, console: Console) -> Outcome:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         dense = DigitsNet(settings.width)
+    full = size_of(dense)
+    console.print(
+        f"{len(digits.labels)} handwritten digits to learn from, {len(digits.held_out_labels)} held out."
+        f" A residual network of {full.weights:,} weights learns them twice; bits count per weight of the dense one.",
+        highlight=False,
+    )
     net = compress(dense, digits.images[: settings.batch_size])
     before, after = settings.out / "graph-before.svg", settings.out / "graph-after.svg"
     net.channels.render(before)
 
     courses: dict[str, list[Epoch]] = {}
-    with progress_on(console, settings.epochs, size_of(dense)) as progress:
+    with progress_on(console, settings.epochs, full) as progress:
         for name, model in (("dense", dense), ("compressed", net)):
             progress.begin(name)
             courses[name] = train(model, digits, settings, progress.show)

@@ -45,8 +45,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("width", 1), ("batch_size", 2), ("seed", 0), ("gamma", 0), ("threads", 1)):
             value = getattr(self, name)
-            if not value >= least or value == float("inf"):
+            if not value >= least:  # NaN too
                 raise DemoError(f"{_option(name)} must be {least} or more, not {value}")
+        if self.gamma == float("inf"):
+            raise DemoError(f"{_option('gamma')} must be finite")
         if self.seed >= 2**32:
             raise DemoError(f"{_option('seed')} must be below 2**32, not {self.seed}")
 
