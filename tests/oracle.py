@@ -10,7 +10,6 @@ input, so that with fewer channels the same random state draws different masks.
 
 import random
 from collections.abc import Callable, Sequence
-from contextlib import ContextDecorator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch import nn
 
 import scfx
 from tests.comparison import TOLERANCE, require_equal
-from tests.observation import Inputs, observe, resize_batch, state_of
+from tests.observation import Inputs, OneThread, observe, resize_batch, state_of
 from tests.twin import IllConditionedError, Twin
 from tests.zeroing import VARIANTS, Graph, Variant, Zeroed, output_dims, zero_channels
 
@@ -82,18 +81,7 @@ def total_channels(graph: Graph) -> int:
     return sum(axis.size for axis in graph.axes)
 
 
-class _OneThread(ContextDecorator):
-    """Networks as small as these run faster on one thread, and many times so on a machine that is busy."""
-
-    def __enter__(self) -> None:
-        self.threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self.threads)
-
-
-@_OneThread()
+@OneThread()
 def check_exact(
     model: nn.Module,
     example: Inputs,

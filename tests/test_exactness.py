@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import scfx
+from tests.observation import OneThread
 from tests.oracle import check_well_conditioned
 from tests.zoo_models import CHECKPOINT, ZOO, ZooModel, torchvision_model
 
@@ -53,11 +54,12 @@ def prunable_share(graph: scfx.ChannelGraph, model: nn.Module) -> float:
     return share / total
 
 
+@OneThread()
 @pytest.mark.parametrize(("name", "percent"), [("resnet50", 96), ("densenet121", 93), ("mobilenet_v2", 81)])
 def test_prunable_share(name: str, percent: int) -> None:
     """Logits, image channels and the 1 of depthwise weights are the rest: see `test_share_by_hand`."""
     model = torchvision_model(name).eval()
-    graph = scfx.channel_graph(model, torch.zeros(2, 3, 64, 64))
+    graph = scfx.channel_graph(model, torch.zeros(2, 3, 32, 32))
     assert round(100 * prunable_share(graph, model)) == percent
 
 

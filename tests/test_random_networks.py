@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import scfx
 from tests.comparison import TOLERANCE, NotFiniteError, relative_error
 from tests.networks import Network, networks
-from tests.observation import float_outputs
+from tests.observation import OneThread, float_outputs
 from tests.oracle import check_exact, check_graph
 from tests.twin import IllConditionedError
 from tests.zeroing import zero_channels
@@ -55,7 +55,8 @@ def test_pruning_is_exact(network: Network, seed: int) -> None:
         reject()
 
 
-@settings(random_networks, max_examples=FUZZ or 15)
+@OneThread()
+@settings(random_networks, max_examples=FUZZ or 12)
 @given(networks())
 def test_analysis_is_deterministic_and_leaves_the_model_alone(network: Network) -> None:
     model = network.build()
@@ -76,7 +77,8 @@ def covered(graph: scfx.ChannelGraph, module: torch.nn.Module) -> set[tuple[str,
     return {key for key, indices in seen.items() if len(indices) == sizes.get(key)}
 
 
-@settings(random_networks, max_examples=FUZZ or 15)
+@OneThread()
+@settings(random_networks, max_examples=FUZZ or 12)
 @given(networks(), st.integers(0, 1000))
 def test_the_graph_follows_the_pruned_network(network: Network, seed: int) -> None:
     net = scfx.compress(network.build(seed), network.example(), quantize=False)
@@ -88,11 +90,12 @@ def test_the_graph_follows_the_pruned_network(network: Network, seed: int) -> No
     assert left <= covered(net.channels, net)
 
 
+@OneThread()
 def test_removing_live_channels_would_be_seen() -> None:
     """Zeroing channels of a trained-looking network and pruning them moves the output of nearly every network."""
     moved = total = 0
 
-    @settings(random_networks, max_examples=15)
+    @settings(random_networks, max_examples=12)
     @given(networks())
     def count(network: Network) -> None:
         nonlocal moved, total

@@ -125,10 +125,8 @@ def option_a_resnet20() -> nn.Module:
 
 QUICK = (
     "resnet18",
-    "resnet50",
     "resnext50_32x4d",
     "densenet121",
-    "vgg11",
     "vgg11_bn",
     "alexnet",
     "squeezenet1_1",
@@ -136,7 +134,6 @@ QUICK = (
     "mobilenet_v3_small",
     "mnasnet0_5",
     "efficientnet_b0",
-    "regnet_x_400mf",
     "regnet_y_400mf",
     "shufflenet_v2_x0_5",
     "googlenet",

@@ -19,7 +19,7 @@ from scfx.demo.measuring import Size
 _LINES = 10
 """How many lines a training makes where nothing can be overwritten."""
 
-_BAR = 24
+_BAR, _SHORT_BAR = 24, 8
 
 
 class Progress(Protocol):
@@ -96,13 +96,13 @@ class LiveProgress:
         table = Table(box=None, pad_edge=False)
         table.add_column("")
         table.add_column("epoch", justify="right")
-        table.add_column("", width=12)
+        table.add_column("", width=_SHORT_BAR)
         for heading in ("accuracy", "bits/weight", "weights", "bits", "ms/step"):
             table.add_column(heading, justify="right")
         for name, epoch in self._last.items():
             done = epoch.number if epoch else 0
             numbers = list(_numbers(epoch, self._full).values()) if epoch else []
-            bar = ProgressBar(total=self._epochs, completed=done, width=12)
+            bar = ProgressBar(total=self._epochs, completed=done, width=_SHORT_BAR)
             table.add_row(Text(name, style="bold"), f"{done}/{self._epochs}", bar, *numbers)
         return table
 
@@ -117,9 +117,9 @@ class LiveProgress:
         table.add_column("bits each", justify="right")
         for layer in epoch.layers:
             before = self._at_first[layer.name]
-            alive, silent = (round(_BAR * count / before) for count in (layer.alive, layer.channels - layer.alive))
-            bar = Text("━" * alive, style="green").append("━" * silent, style="yellow")
-            bar.append("╌" * (_BAR - len(bar)), style="bright_black")
+            alive, there = (round(_BAR * count / before) for count in (layer.alive, layer.channels))
+            bar = Text("━" * alive, style="green").append("━" * (there - alive), style="yellow")
+            bar.append("╌" * (_BAR - there), style="bright_black")
             table.add_row(layer.name, bar, f"{layer.alive}/{before}", f"{layer.bits:.1f}")
         key = Text("━ has bits", style="green").append("   ━ zero bits, not removed yet", style="yellow")
         return Group(Text(), table, key.append("   ╌ removed", style="bright_black"))

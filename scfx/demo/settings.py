@@ -35,11 +35,11 @@ class Settings:
     """
 
     out: Path = Path("demo")
-    epochs: int = 100
+    epochs: int = 45
     width: int = 24
     batch_size: int = 128
     seed: int = 0
-    gamma: float = 0.15
+    gamma: float = 0.2
     threads: int = 2
 
     def __post_init__(self) -> None:
