@@ -63,9 +63,7 @@ def name_of(target: object) -> str:
 def lookup(target: object) -> Record | None:
     """The record of an operator, or None where scfx has no rule for it."""
     record = TABLE.get(name_of(target))
-    if record is None and isinstance(target, torch._ops.OpOverload) and torch.Tag.pointwise in target.tags:
-        return elementwise.POINTWISE
-    return record
+    return elementwise.POINTWISE if record is None and elementwise.is_tagged(target) else record
 
 
 @contextmanager

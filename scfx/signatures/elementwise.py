@@ -102,6 +102,16 @@ def _untagged(
 #: The record of every operator that ATen itself tags as element-wise.
 POINTWISE = Elementwise(targets=("aten.*",), doc="element-wise, by ATen's own tag")
 
+
+def is_tagged(target: object) -> bool:
+    """Whether ATen tags an operator as element-wise. It tags `equal` too, which makes one bool of two tensors."""
+    return (
+        isinstance(target, torch._ops.OpOverload)
+        and torch.Tag.pointwise in target.tags
+        and all(isinstance(result.type, torch.TensorType) for result in target._schema.returns)
+    )
+
+
 _ONE = "op(t(B, 4, 5))"
 _TWO = ("op(t(B, 4, 5), t(B, 4, 5))", "op(t(B, 4, 5), t(4, 1))", "op(t(1, 4, 5), t(B, 1, 5))", "op(t(), t(3, 4))")
 _SCALAR = ("op(t(B, 4, 5), 2.5)", "op(t(4), 0)")

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch._ops import OpOverload
 
+import scfx.signatures
 from scfx.signatures import TABLE
-from scfx.signatures.elementwise import POINTWISE
+from scfx.signatures.elementwise import POINTWISE, is_tagged
 from tests.signatures.harness import check
 from tests.signatures.samples import Operand, Sample
 
@@ -18,14 +19,15 @@ _NUMBERS = {"number": 2, "float": 0.5, "int": 2, "bool": False, "Optional[number
 
 
 def _tagged() -> dict[str, OpOverload]:
+    """All that carry the tag. Only the dispatcher knows all of them: `dir(torch.ops.aten)` lists those used so far."""
     found = {}
-    for name in dir(torch.ops.aten):
-        packet = getattr(torch.ops.aten, name)
-        for overload in getattr(packet, "overloads", list)():
-            target = getattr(packet, overload)
-            if torch.Tag.pointwise in target.tags and not target._schema.is_mutable and not overload.endswith("out"):
+    for full_name in torch._C._dispatch_get_all_op_names():
+        name, _, overload = full_name.removeprefix("aten::").partition(".")
+        if full_name.startswith("aten::") and not name.endswith("_backward") and not overload.endswith("out"):
+            target = getattr(getattr(torch.ops.aten, name), overload or "default", None)
+            if target is not None and is_tagged(target) and not target._schema.is_mutable:
                 found[str(target)] = target
-    return {name: target for name, target in found.items() if name not in TABLE and "_backward" not in name}
+    return {name: found[name] for name in sorted(found) if name not in TABLE}
 
 
 TAGGED = _tagged()
@@ -65,3 +67,9 @@ def test_tagged_operators_are_element_wise(name: str) -> None:
         pytest.skip("takes none of the samples")
     for sample in running:
         check(sample, rounds=3)
+
+
+def test_an_operator_that_makes_a_bool_is_not_element_wise() -> None:
+    target = torch.ops.aten.equal.default
+    assert torch.Tag.pointwise in target.tags
+    assert scfx.signatures.lookup(target) is None
