@@ -1,16 +1,20 @@
 """Run a module forward and backward and collect everything that a caller can see of it."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ContextDecorator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
-Inputs = tuple[Tensor, ...]
+Inputs = tuple[Any, ...] | dict[str, Any]
+"""Positional arguments, or keyword arguments. They may be nested and hold anything; floating-point tensors vary."""
+
+MakeInputs = Callable[[int, int], Inputs]
+"""Makes inputs of a batch size from a seed."""
 
 
 class OneThread(ContextDecorator):
@@ -25,14 +29,48 @@ class OneThread(ContextDecorator):
 
 
 def resize_batch(example: Inputs, batch: int, seed: int) -> Inputs:
-    """Return normally distributed inputs like the example ones, with another size of dimension 0."""
+    """Return inputs like the example ones, with another size of dimension 0 of every tensor.
+
+    Floating-point tensors are normally distributed. Integers and truth values mean something (an id, a mask): their
+    rows are those of the example, again and again.
+    """
     generator = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn((batch, *x.shape[1:]), dtype=x.dtype, generator=generator) for x in example)
+
+    def resized(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or not leaf.dim():
+            return leaf
+        if leaf.is_floating_point():
+            return torch.randn((batch, *leaf.shape[1:]), dtype=leaf.dtype, generator=generator)
+        return leaf[torch.arange(batch) % len(leaf)]
+
+    result: Inputs = tree_map(resized, example)
+    return result
+
+
+def maker(example: Inputs | MakeInputs) -> MakeInputs:
+    """Return what makes inputs like the example ones, unless the example is such a function itself."""
+    if callable(example):
+        return example
+    return lambda batch, seed: resize_batch(example, batch, seed)
+
+
+def call(module: nn.Module, inputs: Inputs) -> Any:
+    """Call a module with positional or keyword arguments."""
+    return module(**inputs) if isinstance(inputs, dict) else module(*inputs)
 
 
 def float_outputs(value: Any) -> list[Tensor]:
-    """Return the floating-point tensors of an output pytree, in order."""
-    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    """Return the floating-point tensors of an output, in order, also those within dataclasses."""
+    return [leaf for leaf in _leaves(value) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    for leaf in tree_leaves(value):
+        if is_dataclass(leaf) and not isinstance(leaf, type):
+            for field in fields(leaf):
+                yield from _leaves(getattr(leaf, field.name))
+        else:
+            yield leaf
 
 
 def state_of(module: nn.Module) -> dict[str, Tensor]:
@@ -64,7 +102,7 @@ def observe(module: nn.Module, inputs: Inputs, training: bool, seed: int, scale:
 
     Args:
         module: ends in the given mode, with parameter gradients filled in.
-        inputs: positional arguments.
+        inputs: positional or keyword arguments.
         training: the mode to run in.
         seed: seed of the projection and of the random state.
         scale: divisor of the loss. None divides the gradients by their own largest magnitude and reports it, so that a
@@ -72,9 +110,10 @@ def observe(module: nn.Module, inputs: Inputs, training: bool, seed: int, scale:
     """
     module.train(training)
     module.zero_grad(set_to_none=True)
-    leaves = [x.detach().clone().requires_grad_(x.is_floating_point()) for x in inputs]
+    own: Inputs = tree_map(_own, inputs)
+    leaves = [leaf for leaf in tree_leaves(own) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
     torch.manual_seed(seed)
-    outputs = float_outputs(module(*leaves))
+    outputs = float_outputs(call(module, own))
     generator = torch.Generator().manual_seed(seed)
     loss = sum(((y * torch.randn(y.shape, dtype=y.dtype, generator=generator)).sum() for y in outputs), torch.zeros(()))
     if loss.requires_grad:
@@ -92,3 +131,8 @@ def observe(module: nn.Module, inputs: Inputs, training: bool, seed: int, scale:
         {f"buffer {n}": b.detach().clone() for n, b in module.named_buffers()},
         scale,
     )
+
+
+def _own(leaf: Any) -> Any:
+    """Return a copy of a tensor that gradients are wanted for, so that nothing is left behind in the caller's."""
+    return leaf.detach().clone().requires_grad_(leaf.is_floating_point()) if isinstance(leaf, Tensor) else leaf

@@ -18,8 +18,8 @@ from torch import nn
 
 import scfx
 from tests.comparison import TOLERANCE, require_equal
-from tests.observation import Inputs, OneThread, observe, resize_batch, state_of
-from tests.twin import IllConditionedError, Twin
+from tests.observation import Inputs, MakeInputs, OneThread, maker, observe, state_of
+from tests.twin import Check, IllConditionedError, Twin
 from tests.zeroing import VARIANTS, Graph, Variant, Zeroed, output_dims, zero_channels
 
 
@@ -27,8 +27,8 @@ from tests.zeroing import VARIANTS, Graph, Variant, Zeroed, output_dims, zero_ch
 class Outcome:
     """What a successful `check_exact` saw."""
 
-    worst: float = 0.0
-    """Largest relative error of any tensor compared."""
+    checks: list[Check] = field(default_factory=list)
+    """What was compared, and how far it was off."""
     channels: list[int] = field(default_factory=list)
     """Number of channels over all axes: at the start and after each round."""
     weights: list[int] = field(default_factory=list)
@@ -37,6 +37,11 @@ class Outcome:
     """Number of channels that "everything_first" zeroed, less those that pruning removed (some go as a consequence)."""
     zeroed: list[list[Zeroed]] = field(default_factory=list)
     """What was zeroed before each round's pruning."""
+
+    @property
+    def worst(self) -> float:
+        """Largest relative error of any tensor compared."""
+        return max(check.error for check in self.checks)
 
     @property
     def removed(self) -> int:
@@ -84,7 +89,7 @@ def total_channels(graph: Graph) -> int:
 @OneThread()
 def check_exact(
     model: nn.Module,
-    example: Inputs,
+    example: Inputs | MakeInputs,
     *,
     name: str = "model",
     seed: int = 0,
@@ -104,7 +109,8 @@ def check_exact(
 
     Args:
         model: a module in float64 without randomness. It is used up: it becomes the reference.
-        example: positional example inputs, batch first.
+        example: example inputs, positional or keyword, batch first; or a function that makes inputs of a batch size
+            from a seed. Example tensors are varied as `observation.resize_batch` does it.
         name: the model's name, for messages.
         seed: seed of inputs, projections and zeroing.
         rounds: number of times that channels are zeroed and pruned.
@@ -119,16 +125,17 @@ def check_exact(
     rng = random.Random(seed)
     writes = output_dims(model)
     given = state_of(model)
-    net = scfx.compress(model, example, quantize=False)
+    inputs = maker(example)
+    net = scfx.compress(model, inputs(2, seed) if callable(example) else example, quantize=False)
     require_equal(state_of(model), given, f"{name}, the model given to compress()")
-    twin = Twin(net, model, example, name)
+    twin = Twin(net, model, inputs, name)
     kind = optimizer or OPTIMIZERS[seed % len(OPTIMIZERS)]
     owner = make_optimizer(kind, list(net.parameters()))
-    outcome = Outcome(0.0, [total_channels(net.channels)], [sum(p.numel() for p in net.parameters())])
+    outcome = Outcome(twin.checks, [total_channels(net.channels)], [sum(p.numel() for p in net.parameters())])
     cases = [(training, batch) for batch in batches for training in (False, True)]
     twin.compare("as captured", cases, seed, tolerance)
     for turn in range(rounds + 1):
-        observe(net, resize_batch(example, 4, seed + turn), True, seed + turn, scale=None)
+        observe(net, inputs(4, seed + turn), True, seed + turn, scale=None)
         owner.step()
         whole = everything_first and turn == 1
         ways: tuple[Variant, ...] = ("everything",) if whole else variants
@@ -151,11 +158,12 @@ def check_exact(
         outcome.channels.append(total_channels(net.channels))
         outcome.weights.append(sum(p.numel() for p in net.parameters()))
         outcome.zeroed.append(zeroed)
-    outcome.worst = twin.worst
     return outcome
 
 
-def check_well_conditioned(build: Callable[[], nn.Module], example: Inputs, *, seed: int, **options: Any) -> Outcome:
+def check_well_conditioned(
+    build: Callable[[], nn.Module], example: Inputs | MakeInputs, *, seed: int, **options: Any
+) -> Outcome:
     """Run `check_exact` on a freshly built model, with another seed where rounding alone decided the result."""
     for attempt in range(3):
         try:

@@ -8,25 +8,21 @@ from torch import nn
 import scfx
 from tests.observation import OneThread
 from tests.oracle import check_well_conditioned
-from tests.zoo_models import CHECKPOINT, ZOO, ZooModel, torchvision_model
+from tests.zoo import own_models, torchvision_models
+from tests.zoo.model import ZooModel
+from tests.zoo.torchvision_models import torchvision_model
 
-QUICK = [pytest.param(model, id=name) for name, model in ZOO.items() if model.quick]
+MODELS = (*torchvision_models.MODELS, *own_models.MODELS)
+QUICK = [pytest.param(model, id=model.name) for model in MODELS if model.quick]
 
 pytestmark = pytest.mark.zoo
-
-
-def skip_without_checkpoint(model: ZooModel) -> None:
-    if model.name.startswith("cifar_") and not CHECKPOINT.exists():
-        pytest.skip(f"the checkpoint {CHECKPOINT.name} is absent")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", QUICK)
 def test_pruning_is_exact(model: ZooModel) -> None:
-    skip_without_checkpoint(model)
-    seed = list(ZOO).index(model.name)
     outcome = check_well_conditioned(
-        model.build, model.example(), seed=seed, name=model.name, thorough=False, everything_first=True
+        model.settled, model.inputs, seed=0, name=model.name, thorough=False, everything_first=True
     )
     assert outcome.spared <= 0, f"{outcome.spared} channels were zero in every parameter and stayed"
     assert outcome.removed > 0.3 * outcome.weights[0], f"only {outcome.removed} of {outcome.weights[0]} weights removed"

@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import scfx.optimizers
 from scfx import ScfxError
 from scfx.signatures import override
 from tests.comparison import NotFiniteError, compare, relative_error, require_equal
 from tests.full_size import gather, scatter
+from tests.observation import observe, resize_batch
 from tests.oracle import check_exact
 from tests.planted import PLANTED, Planted
 from tests.twin import IllConditionedError
@@ -106,3 +108,52 @@ def test_an_optimizer_whose_state_is_not_sliced_right_is_caught(monkeypatch: pyt
     monkeypatch.setattr("scfx.pruning.slice_optimizer", wrong)
     with pytest.raises(AssertionError, match="value after the step"):
         check(PLANTED[1], [0, 1])
+
+
+@dataclass
+class Scored:
+    """An output that pytree does not know."""
+
+    score: Tensor
+    nothing: None = None
+
+
+class Keywords(nn.Module):
+    """Integer and nested inputs, a dataclass for an answer, a layer norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(7, 6)
+        self.hidden = nn.Linear(6, 8)
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, *, ids: Tensor, extra: dict[str, Tensor]) -> Scored:
+        y = self.norm(torch.relu(self.hidden(self.embedding(ids) + extra["bias"])))
+        return Scored(self.head(y))
+
+
+def keywords(batch: int, seed: int) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(seed)
+    bias = torch.randn(batch, 3, 6, generator=generator, dtype=torch.float64)
+    return {"ids": torch.randint(7, (batch, 3), generator=generator), "extra": {"bias": bias}}
+
+
+@pytest.mark.parametrize("example", [keywords, keywords(2, 0)], ids=["made", "given"])
+def test_keywords_integers_and_dataclasses(example: Any) -> None:
+    model = Keywords().double()
+    outcome = check_exact(model, example, seed=1, everything_first=True, thorough=False)
+    assert outcome.removed > 0
+    assert {check.what for check in outcome.checks} == {"outputs", "gradients", "buffers", "step"}
+    assert {check.turn for check in outcome.checks} == {-1, 0, 1, 2, 3}
+    assert observe(model, keywords(2, 0), False, 0).outputs.keys() == {"output 0"}
+
+
+def test_integers_keep_their_meaning() -> None:
+    ids, scale, number = torch.tensor([[1], [2]]), torch.ones(2, 3, dtype=torch.float64), 4
+    resized = resize_batch({"a": [ids, number], "b": scale}, 3, seed=0)
+    assert isinstance(resized, dict)
+    assert resized["a"][0].tolist() == [[1], [2], [1]]
+    assert resized["a"][1] == number
+    assert resized["b"].shape == (3, 3)
+    assert not torch.equal(resized["b"][:2], scale)

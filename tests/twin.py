@@ -1,7 +1,8 @@
 """A compressed network beside the original module, which serves as its reference at full size."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,21 @@ from torch import Tensor, nn
 import scfx
 from tests.comparison import compare, require_equal
 from tests.full_size import Kept, gather, scatter
-from tests.observation import Inputs, Observation, observe, resize_batch, restore, state_of
+from tests.observation import Inputs, MakeInputs, Observation, observe, restore, state_of
 from tests.rounding import Rounding
+
+What = Literal["outputs", "gradients", "buffers", "step"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """How far a group of tensors was from the reference."""
+
+    turn: int
+    """The round of pruning before it, -1 for what comes before the first. Round 0 removes what was zero already."""
+    training: bool
+    what: What
+    error: float
 
 
 class IllConditionedError(AssertionError):
@@ -20,12 +34,13 @@ class IllConditionedError(AssertionError):
 class Twin:
     """A compressed network beside the original module, which serves as its reference at full size."""
 
-    def __init__(self, net: scfx.CompressedModule, original: nn.Module, example: Inputs, name: str) -> None:
+    def __init__(self, net: scfx.CompressedModule, original: nn.Module, inputs: MakeInputs, name: str) -> None:
         """Take over both modules: the original's parameters and buffers will change."""
-        self.net, self.original, self.example, self.name = net, original, example, name
+        self.net, self.original, self.inputs, self.name = net, original, inputs, name
         self.full = state_of(original)
         self.kept: Kept = {n: tuple(torch.arange(s) for s in t.shape) for n, t in self.full.items()}
-        self.worst = 0.0
+        self.checks: list[Check] = []
+        self.turn = -1
 
     def note(self) -> None:
         """Take the network's present values as the reference's."""
@@ -37,6 +52,7 @@ class Twin:
         """Prune the network and remember which indices of every tensor are left."""
         identities = {name: id(parameter) for name, parameter in self.net.named_parameters()}
         report = self.net.prune(optimizer)
+        self.turn += 1
         assert str(report).strip(), f"{self.name}: the report of prune() prints as nothing"
         for name, dims in report.plan.kept.items():
             if name in self.kept:
@@ -60,23 +76,33 @@ class Twin:
         """Require equal outputs, gradients and buffers for each (train mode?, batch size); no value is left changed."""
         before = state_of(self.net)
         for training, batch in cases:
-            inputs = resize_batch(self.example, batch, seed + batch)
+            inputs = self.inputs(batch, seed + batch)
             restore(self.original, self.full)
             expected = observe(self.original, inputs, training, seed)
             actual = observe(self.net, inputs, training, seed, expected.scale)
             case = f"{self.name}, {where}, {'train' if training else 'eval'} mode, batch {batch}"
             shared = {label: t for label, t in actual.buffers.items() if label in expected.buffers}
             try:
-                self.worst = max(
-                    self.worst,
-                    require_equal(actual.outputs, expected.outputs, case, tolerance),
-                    require_equal(actual.gradients, self.sliced(expected.gradients), case, tolerance),
-                    require_equal(shared, self.sliced(expected.buffers), case, tolerance),
-                )
+                self.require("outputs", training, actual.outputs, expected.outputs, case, tolerance)
+                self.require("gradients", training, actual.gradients, expected.gradients, case, tolerance)
+                self.require("buffers", training, shared, expected.buffers, case, tolerance)
             except AssertionError as error:
                 self.blame_rounding(error, expected, inputs, training, seed, tolerance)
                 raise
             restore(self.net, before)
+
+    def require(
+        self,
+        what: What,
+        training: bool,
+        actual: Mapping[str, Tensor],
+        full: Mapping[str, Tensor],
+        case: str,
+        tolerance: float,
+    ) -> None:
+        """Require that tensors equal the kept entries of those at full size, and note how far they are from them."""
+        error = require_equal(actual, self.sliced(full), case, tolerance)
+        self.checks.append(Check(self.turn, training, what, error))
 
     def blame_rounding(
         self, error: AssertionError, expected: Observation, inputs: Inputs, training: bool, seed: int, tolerance: float
@@ -110,7 +136,7 @@ class Twin:
             where: description of the case for messages.
             tolerance: largest accepted relative error.
         """
-        inputs = resize_batch(self.example, 2, 99)
+        inputs = self.inputs(2, 99)
         restore(self.original, self.full)
         seen = observe(self.original, inputs, True, 99)
         observe(self.net, inputs, True, 99, seen.scale)
@@ -126,9 +152,9 @@ class Twin:
         expected = {f"value after the step of {n}": t for n, t in state_of(self.original).items()}
         values = state_of(self.net)
         actual = {f"value after the step of {n}": values[n] for n in self.full if n in values}
-        shared = {label: tensor for label, tensor in self.sliced(expected).items() if label in actual}
+        shared = {label: tensor for label, tensor in expected.items() if label in actual}
         try:
-            self.worst = max(self.worst, require_equal(actual, shared, f"{self.name}, {where}", tolerance))
+            self.require("step", True, actual, shared, f"{self.name}, {where}", tolerance)
         except AssertionError as error:
             self.blame_rounding(error, seen, inputs, True, 99, tolerance)
             raise

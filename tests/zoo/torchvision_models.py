@@ -1,79 +1,21 @@
-"""Published convolutional architectures with small inputs: name -> how to build it and the shape of an example.
+"""torchvision's models, with small images and few classes."""
 
-Every model is in float64, with dropout and stochastic depth off (their random masks depend on the number of channels),
-few classes, norm parameters drawn at random and running statistics that fit the activations, so that no bias and no
-scale is at a value (0 or 1) at which a mistake would not show.
-
-Batch norms have a large eps: over few values, or where all channels that it sees are constant but for rounding, a batch
-norm multiplies rounding errors by up to 1 / sqrt(eps), and several in a row leave gradients with a few correct digits,
-in the original as in the pruned network.
-"""
-
-import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from tests import torchvision_shim
-from tests.option_a import OptionAResNet
+from tests.zoo.inputs import images
+from tests.zoo.model import ZooModel
 
 torchvision_shim.prepare()
 
 from torchvision import models  # noqa: E402  (needs the declarations above)
 from torchvision.models.regnet import BlockParams, RegNet  # noqa: E402
 
-CHECKPOINT = Path(__file__).parents[1] / "../shared/data/pretrained/cifar-resnet20.safetensors"
-"""A trained CIFAR ResNet-20, see `OptionAResNet`; the models that need it are skipped where it is absent."""
-
 CLASSES = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class ZooModel:
-    """How to build a model, and what to feed it."""
-
-    name: str
-    factory: Callable[[], nn.Module]
-    image: int
-    """Height and width of the example image."""
-    quick: bool = False
-    """Whether it stands for its family in `make test`; the others run in `python -m tests.sweep`."""
-
-    def build(self, seed: int = 0) -> nn.Module:
-        """Return the model, ready for the exactness tests."""
-        torch.manual_seed(seed)
-        return settle(self.factory().double(), self.example(4, seed))
-
-    def example(self, batch: int = 2, seed: int = 0) -> tuple[Tensor, ...]:
-        """Return a tuple with one normally distributed batch of images."""
-        generator = torch.Generator().manual_seed(seed)
-        return (torch.randn((batch, 3, self.image, self.image), dtype=torch.float64, generator=generator),)
-
-
-def settle(model: nn.Module, example: tuple[Tensor, ...]) -> nn.Module:
-    """Turn randomness off, draw norm parameters and biases, and let running statistics fit the activations."""
-    norms = []
-    for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ == "StochasticDepth":
-            setattr(module, "p", 0.0)  # noqa: B010  (a type checker takes p for a submodule)
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            module.eps = 0.1
-            norms.append((module, module.momentum))
-            module.momentum = 1.0
-        elif isinstance(getattr(module, "bias", None), nn.Parameter):
-            nn.init.uniform_(module.bias, -0.1, 0.1)  # type: ignore[arg-type]
-    if norms:
-        with torch.no_grad():
-            model.train()(*example)
-    for norm, momentum in norms:
-        norm.momentum = momentum
-    return model
 
 
 def torchvision_model(name: str, **options: Any) -> nn.Module:
@@ -113,13 +55,6 @@ def _narrow_regnet() -> nn.Module:
     parameters.widths = [width // 8 for width in parameters.widths]
     parameters.group_widths = [width // 8 for width in parameters.group_widths]
     model: nn.Module = RegNet(parameters, num_classes=CLASSES)
-    return model
-
-
-def option_a_resnet20() -> nn.Module:
-    """Return the CIFAR ResNet-20 with its trained weights. FileNotFoundError where the checkpoint is absent."""
-    model = OptionAResNet()
-    model.load_state_dict(load_file(CHECKPOINT), strict=False)
     return model
 
 
@@ -175,11 +110,11 @@ FACTORIES: dict[str, Callable[[], nn.Module]] = {
 }
 """How to build a model where torchvision's plain constructor does not do."""
 
-ZOO: dict[str, ZooModel] = {
-    name: ZooModel(name, FACTORIES.get(name, _torchvision(name)), IMAGE.get(name, IMAGE.get(family, 32)), name in QUICK)
-    for family, names in FAMILIES.items()
-    for name in names
-} | {
-    "cifar_resnet20_option_a": ZooModel("cifar_resnet20_option_a", option_a_resnet20, 32, quick=True),
-}
-"""All models of the exactness tests by name."""
+
+def _classifier(name: str, family: str) -> ZooModel:
+    build = FACTORIES.get(name, _torchvision(name))
+    size = IMAGE.get(name, IMAGE.get(family, 32))
+    return ZooModel(f"torchvision/{name}", build, images(size), quick=name in QUICK)
+
+
+MODELS: tuple[ZooModel, ...] = tuple(_classifier(name, family) for family, names in FAMILIES.items() for name in names)
