@@ -33,6 +33,8 @@ class Outcome:
     """Number of channels over all axes: at the start and after each round."""
     weights: list[int] = field(default_factory=list)
     """Number of parameter entries: at the start and after each round."""
+    seconds: list[float] = field(default_factory=list)
+    """Processor time that each round's pruning took."""
     spared: int = 0
     """Number of channels that "everything_first" zeroed, less those that pruning removed (some go as a consequence)."""
     zeroed: list[list[Zeroed]] = field(default_factory=list)
@@ -91,6 +93,7 @@ def check_exact(
     model: nn.Module,
     example: Inputs | MakeInputs,
     *,
+    net: scfx.CompressedModule | None = None,
     name: str = "model",
     seed: int = 0,
     rounds: int = 3,
@@ -111,6 +114,7 @@ def check_exact(
         model: a module in float64 without randomness. It is used up: it becomes the reference.
         example: example inputs, positional or keyword, batch first; or a function that makes inputs of a batch size
             from a seed. Example tensors are varied as `observation.resize_batch` does it.
+        net: what `compress` made of the model without quantizers, where that is at hand.
         name: the model's name, for messages.
         seed: seed of inputs, projections and zeroing.
         rounds: number of times that channels are zeroed and pruned.
@@ -124,10 +128,11 @@ def check_exact(
     """
     rng = random.Random(seed)
     writes = output_dims(model)
-    given = state_of(model)
     inputs = maker(example)
-    net = scfx.compress(model, inputs(2, seed) if callable(example) else example, quantize=False)
-    require_equal(state_of(model), given, f"{name}, the model given to compress()")
+    if net is None:
+        given = state_of(model)
+        net = scfx.compress(model, inputs(2, seed) if callable(example) else example, quantize=False)
+        require_equal(state_of(model), given, f"{name}, the model given to compress()")
     twin = Twin(net, model, inputs, name)
     kind = optimizer or OPTIMIZERS[seed % len(OPTIMIZERS)]
     owner = make_optimizer(kind, list(net.parameters()))
@@ -144,7 +149,7 @@ def check_exact(
         twin.note()
         states = twin.full_state(owner)
         before = total_channels(graph)
-        twin.prune(owner)
+        outcome.seconds.append(twin.prune(owner))
         rest = [f"{len(zeroed) - 6} more"] if len(zeroed) > 6 else []
         where = f"round {turn} ({kind}; zeroed {'; '.join([*map(str, zeroed[:6]), *rest]) or 'nothing'})"
         check_graph(net, net.channels, f"{name}, {where}")

@@ -1,5 +1,6 @@
 """A compressed network beside the original module, which serves as its reference at full size."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -48,10 +49,12 @@ class Twin:
             if name in self.full:
                 scatter(self.full[name], self.kept[name], value)
 
-    def prune(self, optimizer: torch.optim.Optimizer | None) -> None:
-        """Prune the network and remember which indices of every tensor are left."""
+    def prune(self, optimizer: torch.optim.Optimizer | None) -> float:
+        """Prune the network, remember which indices of every tensor are left, and return the processor time it took."""
         identities = {name: id(parameter) for name, parameter in self.net.named_parameters()}
+        start = time.process_time()
         report = self.net.prune(optimizer)
+        seconds = time.process_time() - start
         self.turn += 1
         assert str(report).strip(), f"{self.name}: the report of prune() prints as nothing"
         for name, dims in report.plan.kept.items():
@@ -64,6 +67,7 @@ class Twin:
             assert identities[name] == id(parameter), f"{self.name}: prune() replaced the parameter {name}"
             actual, expected = tuple(parameter.shape), tuple(map(len, self.kept[name]))
             assert actual == expected, f"{self.name}: {name} is {actual}, the plan says {expected}"
+        return seconds
 
     def sliced(self, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the kept entries of tensors whose names end in that of a parameter or buffer, others as they are."""
