@@ -18,6 +18,7 @@ from scfx.passes.functionalize import Functionalize
 from scfx.passes.inline_autocast import InlineAutocast
 from scfx.passes.inline_grad_mode import InlineGradMode
 from scfx.passes.mutations import mutated_buffers
+from scfx.passes.split_before_view import SplitBeforeView
 from scfx.passes.views_in_place import ViewsInPlace
 
 
@@ -36,6 +37,8 @@ def pipeline(mutable: Collection[str] = ()) -> tuple[Pass, ...]:
         Functionalize(),
         EliminateDeadCode(),
         FoldConstants(frozenset(mutable)),
+        EliminateDeadCode(),
+        SplitBeforeView(),
         EliminateDeadCode(),
     )
 
