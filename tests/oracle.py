@@ -18,6 +18,7 @@ from torch import nn
 
 import scfx
 from tests.comparison import TOLERANCE, require_equal
+from tests.double import DoublePrecision
 from tests.observation import Inputs, MakeInputs, OneThread, maker, observe, state_of
 from tests.twin import Check, IllConditionedError, Twin
 from tests.zeroing import VARIANTS, Graph, Variant, Zeroed, output_dims, zero_channels
@@ -89,6 +90,7 @@ def total_channels(graph: Graph) -> int:
 
 
 @OneThread()
+@DoublePrecision()
 def check_exact(
     model: nn.Module,
     example: Inputs | MakeInputs,

@@ -10,7 +10,7 @@ from tests.observation import OneThread
 from tests.oracle import check_well_conditioned
 from tests.zoo import own_models, torchvision_models
 from tests.zoo.model import ZooModel
-from tests.zoo.torchvision_models import torchvision_model
+from tests.zoo.torchvision_convolutional import torchvision_model
 
 MODELS = (*torchvision_models.MODELS, *own_models.MODELS)
 QUICK = [pytest.param(model, id=model.name) for model in MODELS if model.quick]

@@ -13,6 +13,7 @@ import scfx.optimizers
 from scfx import ScfxError
 from scfx.signatures import override
 from tests.comparison import NotFiniteError, compare, relative_error, require_equal
+from tests.double import DoublePrecision
 from tests.full_size import gather, scatter
 from tests.observation import observe, resize_batch
 from tests.oracle import check_exact
@@ -119,7 +120,7 @@ class Scored:
 
 
 class Keywords(nn.Module):
-    """Integer and nested inputs, a dataclass for an answer, a layer norm."""
+    """Integer and nested inputs, a dataclass for an answer, a layer norm in single precision."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,7 +130,7 @@ class Keywords(nn.Module):
         self.head = nn.Linear(8, 2)
 
     def forward(self, *, ids: Tensor, extra: dict[str, Tensor]) -> Scored:
-        y = self.norm(torch.relu(self.hidden(self.embedding(ids) + extra["bias"])))
+        y = self.norm(torch.relu(self.hidden(self.embedding(ids) + extra["bias"])).float()).to(torch.float32)
         return Scored(self.head(y))
 
 
@@ -146,7 +147,8 @@ def test_keywords_integers_and_dataclasses(example: Any) -> None:
     assert outcome.removed > 0
     assert {check.what for check in outcome.checks} == {"outputs", "gradients", "buffers", "step"}
     assert {check.turn for check in outcome.checks} == {-1, 0, 1, 2, 3}
-    assert observe(model, keywords(2, 0), False, 0).outputs.keys() == {"output 0"}
+    with DoublePrecision():
+        assert observe(model, keywords(2, 0), False, 0).outputs.keys() == {"output 0"}
 
 
 def test_integers_keep_their_meaning() -> None:
@@ -157,3 +159,12 @@ def test_integers_keep_their_meaning() -> None:
     assert resized["a"][1] == number
     assert resized["b"].shape == (3, 3)
     assert not torch.equal(resized["b"][:2], scale)
+
+
+def test_double_precision() -> None:
+    half = torch.zeros(1, dtype=torch.float16)
+    with DoublePrecision():
+        wide = [half.float(), half.to(torch.float32), torch.ones(1), torch.softmax(half, 0, dtype=torch.float32)]
+        assert {tensor.dtype for tensor in wide} == {torch.float64}
+        assert (half + 1).dtype == torch.float16
+    assert half.float().dtype == torch.ones(1).dtype == torch.float32

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from tests.double import DoublePrecision
 from tests.observation import Inputs, MakeInputs
 from tests.zoo.settle import settle
 
@@ -36,6 +37,7 @@ class ZooModel:
         """Where the model comes from: the part of its name before the slash."""
         return self.name.partition("/")[0]
 
+    @DoublePrecision()
     def settled(self, seed: int = 0) -> nn.Module:
         """Return the model in double precision, ready for the exactness tests."""
         torch.manual_seed(seed)

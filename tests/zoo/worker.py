@@ -19,6 +19,7 @@ from torch import nn
 import scfx
 from scfx.report import GraphReport
 from tests.comparison import compare
+from tests.double import DoublePrecision
 from tests.observation import call, float_outputs
 from tests.oracle import Outcome, check_exact
 from tests.twin import IllConditionedError
@@ -32,6 +33,7 @@ ATTEMPTS = 3
 """How many seeds are tried where rounding alone decides what comes out."""
 
 
+@DoublePrecision()
 def examine(model: ZooModel, result: Result, save: Callable[[Result], None]) -> None:
     """Fill in the result, stage by stage, and save it after each. What goes wrong ends it, with its cause."""
     try:
