@@ -187,6 +187,18 @@ RECORDS: tuple[Record, ...] = (
         doc="bilinear layer",
         samples=("op(t(B, 6), t(B, 5), t(3, 6, 5), t(3))", "op(t(2, 4, 3), t(2, 4, 2), t(5, 3, 2), None)"),
     ),
+    Pattern(
+        targets=("transformers.grouped_mm_fallback.default",),
+        signature="s i, e i o, e -> s o",
+        operands=("input", "weight", "offs"),
+        pointwise="o",
+        contract="i",
+        reasons={"s": "rows are assigned to experts by their place", "e": "rows are assigned to experts"},
+        zero="input*weight",
+        weight="weight",
+        doc="matrix product with a matrix for each run of rows, as experts have",
+        samples=("op(t(6, 4), t(3, 4, 5), i(3, high=7))",),
+    ),
     Choice(
         targets=("aten.tensordot.default",),
         doc="sums over pairs of dims",

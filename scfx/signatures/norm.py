@@ -1,4 +1,4 @@
-"""Normalisation: batch, instance, group and layer norm, and their counted forms, which keep the original number."""
+"""Normalisation: batch, instance, group, layer and weight norm, and counted forms, which keep the original number."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from scfx.facts import Fact, Zeros, both, either, everything, unknown
 from scfx.signatures.call import Call
 from scfx.signatures.pattern import Pattern
+from scfx.signatures.rearranging import letters_of
 from scfx.signatures.record import Choice, Kept, Operator, Record, Replacement
 
 _AFFINE = ("weight", "bias")
@@ -118,6 +119,22 @@ class _RootMeanSquare(Pattern):
         return Replacement({**change.arguments, "eps": torch.finfo(call.node.meta["dtype"]).eps}, change.target)
 
 
+def _weight_norm(call: Call) -> Operator:
+    """Each slice along one dim has a length of its own. It is a root of sums of squares: zeros don't count."""
+    letters = letters_of(call.rank("v"))
+    shape = call.shape("g")
+    scales = ["1" if size == 1 else x for x, size in zip(letters, shape, strict=bool(shape))]
+    own = [x for x in scales if x != "1"]
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{' '.join(letters)}, {' '.join(scales)} -> {' '.join(letters)}",
+        operands=("v", "g"),
+        pointwise=" ".join(own),
+        statistic=" ".join(x for x in letters if x not in own),
+        zero="v*g",
+    )
+
+
 RECORDS: tuple[Record, ...] = (
     Choice(
         targets=("aten.batch_norm.default",),
@@ -187,5 +204,15 @@ RECORDS: tuple[Record, ...] = (
         "scfx.rms_norm.default",
         "RMS norm that keeps its count",
         ("op(t(B, 5, 6), [6], t(6), 1e-5, 9)",),
+    ),
+    Choice(
+        targets=("aten._weight_norm.default",),
+        doc="weight norm",
+        choose=_weight_norm,
+        samples=(
+            "op(t(6, 4, 3), t(6, 1, 1))",
+            "op(t(6, 4, 3), t(1, 1, 3), 2)",
+            "op(t(6, 4), t(), -1)",
+        ),
     ),
 )

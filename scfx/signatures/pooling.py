@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from scfx.signatures.call import Call
 from scfx.signatures.pattern import Pattern
-from scfx.signatures.record import Record
+from scfx.signatures.record import Choice, Operator, Record
 
 _WINDOWED = {1: ("h", "u"), 2: ("h w", "u v"), 3: ("h w d", "u v x")}
 _SHAPES = {1: "9", 2: "8, 9", 3: "6, 7, 8"}
@@ -32,15 +35,42 @@ def _pool(
     )
 
 
-def _for_rank(rank: int) -> tuple[Pattern, ...]:
+def _plain_pool(rank: int, kind: str, samples: tuple[str, ...]) -> Choice:
+    """A dim whose window is a single place and goes one place at a time is left as it is."""
+    usual = _pool(rank, kind, samples=samples)
+
+    def choose(call: Call) -> Operator:
+        window, step, border = (_each(call, name, rank) for name in ("kernel_size", "stride", "padding"))
+        words = [*zip(window, step or window, border, strict=True)]
+        alone = [word == (1, 1, 0) for word in words]
+        if not any(alone):
+            return usual
+        inside, outside = (side.split() for side in _WINDOWED[rank])
+        made = [x if same else y for same, x, y in zip(alone, inside, outside, strict=True)]
+        free = [x for same, x in zip(alone, inside, strict=True) if same]
+        return replace(
+            usual, signature=f"*b {' '.join(inside)} -> *b {' '.join(made)}", pointwise=f"*b {' '.join(free)}"
+        )
+
+    return Choice(targets=usual.targets, doc=usual.doc, choose=choose, usual=usual, samples=usual.samples)
+
+
+def _each(call: Call, argument: str, rank: int) -> list[int]:
+    """A number for each dim of space; none at all means the operator's own default."""
+    given = call.integers(argument)
+    return given * rank if len(given) == 1 else given
+
+
+def _for_rank(rank: int) -> tuple[Record, ...]:
     smooth = {1: ("linear1d",), 2: ("bilinear2d", "bicubic2d"), 3: ("trilinear3d",)}[rank]
     targets = tuple(f"upsample_{kind}.default" for kind in smooth)
     by_name = tuple(f"upsample_{kind}.vec" for kind in smooth)
     nearest = ("upsample_nearest{n}d.%s", "_upsample_nearest_exact{n}d.%s")
     unbatched = "op(t(4, @), #2)"
+    single = f"op(t(B, 4, @), {[2, 1, 1][:rank]}, {[2, 1, 1][:rank]})"
     return (
-        _pool(rank, "avg_pool{n}d.default", samples=("op(t(B, 4, @), #3, #2, #1)", unbatched)),
-        _pool(rank, "max_pool{n}d.default", samples=("op(t(B, 4, @), #3, #1, #1, #2)",)),
+        _plain_pool(rank, "avg_pool{n}d.default", ("op(t(B, 4, @), #3, #2, #1)", unbatched, single)),
+        _plain_pool(rank, "max_pool{n}d.default", ("op(t(B, 4, @), #3, #1, #1, #2)", single)),
         _pool(rank, "max_pool{n}d_with_indices.default", results=2, samples=("op(t(B, 4, @), #3, #2, #1)", unbatched)),
         _pool(
             rank,

@@ -83,7 +83,7 @@ class Case:
         return removable(self.program, self.inference, self.axes, state.__getitem__, _no_quantizer)
 
     def run(self, tensors: Mapping[str, Tensor], change: Replacement | None = None) -> tuple[Tensor, ...]:
-        """Runs the operator, with changed arguments if asked to."""
+        """Runs the operator, with changed arguments if asked to. Complex results come as their two parts."""
         target = cast("OpOverload", self.node.target)
         arguments = bind(target, self.node.args, self.node.kwargs)
         if change is not None:
@@ -91,7 +91,12 @@ class Case:
             target = overload(change.target) if change.target else target
         args, kwargs = pytree.tree_map(lambda value: _real(value, tensors), unbound(target, arguments))
         made = target(*args, **kwargs)
-        return tuple(made) if isinstance(made, (tuple, list)) else (made,)
+        return tuple(map(parts, made)) if isinstance(made, (tuple, list)) else (parts(made),)
+
+
+def parts(tensor: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones, along a dimension of their own behind the others."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def _no_quantizer(name: str, zeros: Zeros) -> Zeros:

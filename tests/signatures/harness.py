@@ -20,7 +20,7 @@ from scfx.dims import Var, variables
 from scfx.facts import Mask, Zeros
 from scfx.signatures.call import Dims
 from tests.comparison import relative_error
-from tests.signatures.case import Case, case_of, mask_of, sliced
+from tests.signatures.case import Case, case_of, mask_of, parts, sliced
 from tests.signatures.samples import Sample, is_symbolic
 
 ROUNDS = 8
@@ -78,9 +78,7 @@ def _round(case: Case, rng: random.Random, evidence: Evidence, turn: int) -> Non
     deterministic = torch.Tag.nondeterministic_seeded not in case.sample.target.tags and "empty" not in name
     for index, (result, zeros) in enumerate(zip(results, found, strict=True)):
         _check_zeros(result, zeros, f"result {index}")
-        evidence.zeros += any(
-            zeros.dims[d].flat() is not None for d in range(result.ndim) if not is_symbolic(zeros.dims[d].size)
-        )
+        evidence.zeros += any(fact.flat() is not None for fact in zeros.dims if not is_symbolic(fact.size))
     kept = {axis: ~(mask & wanted[axis]) for axis, mask in case.removable(tensors).items()}
     kept = {axis: mask for axis, mask in kept.items() if not mask.all() and mask.any()}
     evidence.removed.update(kept)
@@ -139,7 +137,7 @@ def _compare(
     small = {name: sliced(tensor, state[name], kept) for name, tensor in full.items()}
     for name, operand in case.operands.items():
         for tensor in (full[name], small[name]):
-            tensor.requires_grad_(operand.kind == "float")
+            tensor.requires_grad_(operand.kind in ("float", "complex"))
     results = case.run(full)
     try:
         fewer = case.run(small, change)
@@ -206,6 +204,7 @@ def _differentiable(result: Tensor) -> bool:
 
 
 def _agree(actual: Tensor, expected: Tensor) -> bool:
+    actual, expected = parts(actual), parts(expected)
     if actual.is_floating_point():
         actual, expected = actual.nan_to_num(), expected.nan_to_num()
         return relative_error(actual, expected, floor=1e-3) <= (TOLERANCE if actual.dtype == torch.float64 else 1e-5)

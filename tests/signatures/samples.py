@@ -1,9 +1,10 @@
 """Reads the one-line samples that stand beside the records: calls as Python expressions, without tensors yet.
 
 In a sample `op` is each of the record's operators in turn (a sample that names another one, as in
-`conv2d.padding(...)`, is for that one alone), `t(2, 3)` is a float tensor, `s(3)` a running statistic (positive,
-without a gradient, perhaps written to), `u(3)` lies between 0 and 1, `i(2, 3, high=5)` holds indices below 5, `p(2, 3,
-4, 4)` places in space, `m(2, 3)` is a boolean mask, and `B` a batch size that is symbolic in the graph.
+`conv2d.padding(...)`, is for that one alone), `t(2, 3)` is a float tensor, `c(2, 3)` a complex one, `s(3)` a running
+statistic (positive, without a gradient, perhaps written to), `u(3)` lies between 0 and 1, `i(2, 3, high=5)` holds
+indices below 5, `p(2, 3, 4, 4)` places in space, `m(2, 3)` is a boolean mask, and `B` a batch size that is symbolic in
+the graph.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from torch._ops import OpOverload, OpOverloadPacket
 
 from scfx.program import FIRST_PRIME
 from scfx.signatures.record import Record
+from tests.signatures.foreign import declare_foreign
 
 #: The batch size in a graph, and the one that samples are run with.
 BATCH, REAL_BATCH = FIRST_PRIME, 3
 
 
-Kind = Literal["float", "unit", "statistic", "index", "places", "mask"]
+Kind = Literal["float", "complex", "unit", "statistic", "index", "places", "mask"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +47,15 @@ class Operand:
             return order.reshape(shape)
         if self.kind == "unit":
             return torch.rand(shape, generator=generator, dtype=torch.float64)
+        if self.kind == "complex":
+            return torch.randn(shape, generator=generator, dtype=torch.complex128)
         values = torch.randn(shape, generator=generator, dtype=torch.float64)
         return values > 0 if self.kind == "mask" else values.abs() if self.kind == "statistic" else values
 
     def meta(self) -> Tensor:
         """A tensor without values, of the shape in the graph."""
-        dtype = {"index": torch.int64, "places": torch.int64, "mask": torch.bool}.get(self.kind, torch.float64)
+        integers = {"index": torch.int64, "places": torch.int64, "mask": torch.bool}
+        dtype = torch.complex128 if self.kind == "complex" else integers.get(self.kind, torch.float64)
         return torch.empty(self.shape, dtype=dtype, device="meta")
 
 
@@ -80,6 +85,7 @@ def real(size: int) -> int:
 
 def overload(name: str) -> OpOverload:
     """The operator with a qualified name such as "aten.conv2d.default"."""
+    declare_foreign()
     found: Any = torch.ops
     for part in name.split("."):
         found = getattr(found, part)
@@ -118,6 +124,7 @@ def read(record: Record, text: str, target: str) -> Sample:
         op=_Recorded(overload(target)),
         B=BATCH,
         t=_tensor,
+        c=partial(_tensor, kind="complex"),
         s=partial(_tensor, kind="statistic"),
         i=partial(_tensor, kind="index"),
         m=partial(_tensor, kind="mask"),
