@@ -1,13 +1,16 @@
-"""Leaves plain torch only: quantized weights in place of quantizers, counted operators written out."""
+"""Leaves plain torch only: quantized weights in place of quantizers, the library's own operators written out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import fx, nn
 
 from scfx.counted import IMPLEMENTATIONS
+from scfx.lookups import PLAIN
 from scfx.passes.base import Pass
+from scfx.passes.building import hold_constant
 from scfx.signatures.call import bind
 
 
@@ -44,3 +47,35 @@ class WriteOutCounted(Pass):
             graph.erase_node(node)
             changes += 1
         return changes
+
+
+@dataclass(frozen=True)
+class WriteOutLookups(Pass):
+    """Puts the indices that calls of `scfx.take` and `scfx.put` name into constants of the root, as torch has them."""
+
+    def rewrite(self, graph: fx.Graph, root: nn.Module) -> int:
+        changes = 0
+        for node in list(graph.nodes):
+            plain = PLAIN.get(node.target)
+            if plain is None:
+                continue
+            arguments = bind(node.target, node.args, node.kwargs)
+            index = torch.tensor(arguments["index"], dtype=torch.int64, device=_device(root))
+            with graph.inserting_before(node):
+                arguments["index"] = graph.get_attr(hold_constant(root, index))
+                made = graph.call_function(plain, (), {_NAMES.get(name, name): one for name, one in arguments.items()})
+            made.meta.update(node.meta)
+            node.replace_all_uses_with(made)
+            graph.erase_node(node)
+            changes += 1
+        return changes
+
+
+#: What torch calls an argument by another name.
+_NAMES = {"src": "source"}
+
+
+def _device(root: nn.Module) -> torch.device:
+    """Where the tensors of a model are."""
+    tensors = (*root.parameters(), *root.buffers())
+    return tensors[0].device if tensors else torch.device("cpu")

@@ -10,6 +10,7 @@ from scfx.passes.base import Pass
 from scfx.passes.drop_assertions import DropAssertions
 from scfx.passes.drop_inactive_dropout import DropInactiveDropout
 from scfx.passes.eliminate_dead_code import EliminateDeadCode
+from scfx.passes.explicit_orders import ExplicitOrders
 from scfx.passes.explicit_scale import ExplicitScale
 from scfx.passes.explicit_shapes import ExplicitShapes
 from scfx.passes.explicit_splits import ExplicitSplits
@@ -37,6 +38,7 @@ def pipeline(mutable: Collection[str] = ()) -> tuple[Pass, ...]:
         Functionalize(),
         EliminateDeadCode(),
         FoldConstants(frozenset(mutable)),
+        ExplicitOrders(),
         EliminateDeadCode(),
         SplitBeforeView(),
         EliminateDeadCode(),

@@ -11,12 +11,14 @@ import torch
 from torch import fx, nn
 
 import scfx.counted
+import scfx.lookups
 from scfx.passes.base import Pass
 from scfx.signatures.call import bind
 from scfx.signatures.record import Replacement
 from scfx.signatures.resizing import Scaled
 
 assert scfx.counted.IMPLEMENTATIONS  # registers the counted operators
+assert scfx.lookups.PLAIN  # and those that take the place of strided slices
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,21 @@
 """What one dimension of one tensor is made of.
 
-A dim is an axis variable, a row-major product of dims (what `view` makes) or a concatenation of dims (what `cat`
-makes). A dimension of size 1 is the empty product `ONE`, so broadcasting and squeezing need no special cases.
-Unification (`scfx.unify`) links variables; everything here only reads those links.
+A dim is an axis variable, a row-major product of dims (what `view` makes), a concatenation of dims (what `cat` makes)
+or the indices of another dim in some order (what `flip` makes). A dimension of size 1 is the empty product `ONE`, so
+broadcasting and squeezing need no special cases. Unification (`scfx.unify`) links variables; everything here only reads
+those links.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Var:
         return f"{'!' if self.pin else ''}v{id(self) % 9973}[{self.size}]"
 
 
+def fresh(size: int, pin: Pin | None = None) -> Dim:
+    """A new free axis of `size` channels. One channel can't go: that is the empty product."""
+    return Var(size, pin) if size > 1 else ONE if size else NOTHING
+
+
 @dataclass(frozen=True)
 class Product:
     """Row-major product of dims: the index along it is (index along parts[0], index along parts[1], ...)."""
@@ -62,7 +72,31 @@ class Concat:
         return sum(part.size for part in self.parts)
 
 
-Dim = Var | Product | Concat
+@dataclass(frozen=True)
+class Take:
+    """The indices of another dim in some order: index i of it is index `indices[i]` of `source`.
+
+    Each index of the source is taken, once or more. So a dim is never empty while each of its axes has a channel left.
+    """
+
+    source: Dim
+    indices: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.indices)
+
+    @property
+    def parts(self) -> tuple[Dim]:
+        return (self.source,)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """The indices as an array."""
+        return np.asarray(self.indices, np.int64)
+
+
+Dim = Var | Product | Concat | Take
 ONE = Product(())
 NOTHING = Concat(())
 
@@ -76,6 +110,8 @@ def resolve(dim: Dim) -> Dim:
         return dim.link
     if isinstance(dim, Product):
         return product(*dim.parts)
+    if isinstance(dim, Take):
+        return dim if resolve(dim.source) == dim.source else take(dim.source, dim.order)
     return concat(*dim.parts)
 
 
@@ -102,6 +138,64 @@ def concat(*parts: Dim) -> Dim:
         if part.size:
             flat.extend(part.parts if isinstance(part, Concat) else (part,))
     return flat[0] if len(flat) == 1 else Concat(tuple(flat)) if flat else NOTHING
+
+
+def take(source: Dim, indices: Sequence[int] | NDArray[np.int64]) -> Dim:
+    """The indices of a dim in some order, each of them once or more, in canonical form: as far inside as it goes."""
+    source, order = resolve(source), np.asarray(indices, np.int64)
+    if isinstance(source, Take):
+        order = source.order[order]
+        source = source.source
+    if len(order) == source.size and bool((order == np.arange(source.size)).all()):
+        return source
+    if source == ONE:
+        return concat(*(ONE for _ in order))
+    if isinstance(source, Concat):
+        return _take_segments(source, order)
+    if isinstance(source, Product) and (orders := apart(order, [part.size for part in source.parts])) is not None:
+        return product(*map(take, source.parts, orders))
+    return Take(source, tuple(order.tolist()))
+
+
+def apart(order: NDArray[np.int64], sizes: Sequence[int]) -> list[NDArray[np.int64]] | None:
+    """Indices of a row-major product as those of each factor; None if they are no row-major product of such."""
+    coordinates = np.unravel_index(order, sizes)
+    lengths = [len(np.unique(along)) for along in coordinates]
+    if prod(lengths) != len(order):
+        return None
+    tables = [np.moveaxis(along.reshape(lengths), n, 0) for n, along in enumerate(coordinates)]
+    tables = [table.reshape(length, -1) for table, length in zip(tables, lengths, strict=True)]
+    fits = all(bool((table == table[:, :1]).all()) for table in tables)
+    return [table[:, 0] for table in tables] if fits else None
+
+
+def _take_segments(source: Concat, order: NDArray[np.int64]) -> Dim:
+    """Wherever no segment lies on both sides, what lies in front and what lies behind stand on their own."""
+    sizes = [part.size for part in source.parts]
+    starts = np.cumsum([0, *sizes[:-1]])
+    segments = np.searchsorted(starts, order, "right") - 1
+    last = {segment: position for position, segment in enumerate(segments.tolist())}
+    made: list[Dim] = []
+    begin = end = 0
+    for position, segment in enumerate(segments.tolist()):
+        end = max(end, last[segment])
+        if position == end:
+            block = slice(begin, position + 1)
+            made.append(_block(source, starts, segments[block], order[block]))
+            begin = end = position + 1
+    return concat(*made)
+
+
+def _block(source: Concat, starts: NDArray[Any], segments: NDArray[Any], order: NDArray[np.int64]) -> Dim:
+    used = list(dict.fromkeys(segments.tolist()))
+    parts = [source.parts[segment] for segment in used]
+    shifts = np.zeros(len(starts), np.int64)
+    shifts[used] = np.cumsum([0, *(part.size for part in parts[:-1])])
+    order = order - starts[segments] + shifts[segments]
+    if len(parts) == 1:
+        return take(parts[0], order)
+    whole = concat(*parts)
+    return whole if np.array_equal(order, np.arange(whole.size)) else Take(whole, tuple(order.tolist()))
 
 
 def variables(dim: Dim) -> Iterator[Var]:

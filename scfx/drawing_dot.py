@@ -8,7 +8,7 @@ from itertools import groupby
 from math import log2
 from typing import TYPE_CHECKING
 
-from scfx.dims import Dim, Product, Var, resolve, variables
+from scfx.dims import Dim, Product, Take, Var, resolve, variables
 from scfx.drawing_style import (
     DARK,
     DOT,
@@ -256,6 +256,8 @@ class _Picture:
         if isinstance(dim, Product):
             texts = [f"({text})" if "+" in (text := self._dim(part)) else text for part in dim.parts]
             return f"({DOT.join(texts)})" if len(texts) > 1 else "".join(texts) or "1"
+        if isinstance(dim, Take):
+            return f"reordered({self._dim(dim.source)})"
         shown: list[str] = []
         for single, run in groupby(dim.parts, lambda part: part.size == 1):
             parts = list(run)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from scfx.channels import Axis, ChannelGraph, Member
-from scfx.dims import Concat, Dim, Var, resolve, variables
+from scfx.dims import Concat, Dim, Product, Take, Var, resolve, variables
 from scfx.errors import InputError
 from scfx.flow import STATE, Flow, Place, Stream, flow
 from scfx.wording import Why, dim_text, group_axes, modules_text, shortened, size_text, source_line, why_pinned
@@ -71,7 +71,7 @@ def _made_of(term: Dim, axes: list[Axis], groups: frozenset[Var]) -> str:
         return "a single channel, so nothing to remove"
     if isinstance(term, Var):
         return "one axis"
-    kind = "a concatenation" if isinstance(term, Concat) else "a product"
+    kind = {Concat: "a concatenation", Product: "a product", Take: "channels in another order"}[type(term)]
     return f"{kind}, {dim_text(term, groups)}, of {len(axes)} {'axis' if len(axes) == 1 else 'axes'}"
 
 

@@ -9,7 +9,7 @@ from torch import fx, nn
 from torch.fx.graph import _PyTreeCodeGen, _PyTreeInfo
 from torch.utils import _pytree as pytree
 
-from scfx.passes.finalize import DropQuantizers, WriteOutCounted
+from scfx.passes.finalize import DropQuantizers, WriteOutCounted, WriteOutLookups
 from scfx.program import Program
 from scfx.quantizer import Quantizer
 
@@ -23,7 +23,7 @@ def finalized(program: Program) -> fx.GraphModule:
             if node.op == "call_module":
                 quantizer, weight = root.get_submodule(str(node.target)), root.get_parameter(str(node.args[0].target))
                 weight.data = quantizer(weight).detach()
-    for step in (DropQuantizers(), WriteOutCounted()):
+    for step in (DropQuantizers(), WriteOutCounted(), WriteOutLookups()):
         step(graph, root)
     _drop_quantizers(root)
     _plain_call(graph, program)

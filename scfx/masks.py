@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from scfx.dims import Dim, Product, Var, resolve
+from scfx.dims import Dim, Product, Take, Var, resolve
 from scfx.facts import Mask
 
 #: A mask over the channels of some axes; every channel of an axis that isn't there is marked.
@@ -20,6 +20,9 @@ def over(dim: Dim, masks: AxisMasks) -> Mask:
     if isinstance(dim, Var):
         mask = masks.get(dim)
         return np.ones(dim.size, bool) if mask is None else mask
+    if isinstance(dim, Take):
+        taken: Mask = over(dim.source, masks)[dim.order]
+        return taken
     parts = [over(part, masks) for part in dim.parts]
     if isinstance(dim, Product):
         result = np.ones(1, bool)
@@ -46,6 +49,10 @@ def narrow(dim: Dim, marked: Mask | None, masks: dict[Var, Mask]) -> None:
     elif marked is None:
         for part in dim.parts:
             narrow(part, None, masks)
+    elif isinstance(dim, Take):
+        everywhere = np.ones(dim.source.size, bool)
+        everywhere[dim.order[~marked]] = False
+        narrow(dim.source, everywhere, masks)
     elif isinstance(dim, Product):
         sizes = [part.size for part in dim.parts]
         for index, part in enumerate(dim.parts):

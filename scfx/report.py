@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scfx.dims import Concat, Dim, Var, resolve, variables
+import numpy as np
+
+from scfx.dims import Dim, Var, variables
 from scfx.inference import Trouble
+from scfx.masks import over
 from scfx.program import MODES, Mode
 from scfx.quantizer import Quantizer
 from scfx.report_text import text
@@ -152,15 +155,8 @@ class GraphReport:
 
 def prunable_indices(dim: Dim, free: Collection[Var]) -> int:
     """How many indices of a dim some prunable axis occupies."""
-    dim = resolve(dim)
-    if isinstance(dim, Var):
-        return dim.size if dim in free else 0
-    if isinstance(dim, Concat):
-        return sum(prunable_indices(part, free) for part in dim.parts)
-    blocked = 1
-    for part in dim.parts:
-        blocked *= part.size - prunable_indices(part, free)
-    return dim.size - blocked
+    kept = over(dim, {axis: np.zeros(axis.size, bool) for axis in variables(dim) if axis in free})
+    return int((~kept).sum())
 
 
 def _parameters(graph: ChannelGraph) -> dict[str, int]:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from scfx.channels import ChannelGraph
-from scfx.dims import Concat, Dim, Var, factors, resolve
+from scfx.dims import Concat, Dim, Take, Var, resolve, variables
 from scfx.facts import Mask
-from scfx.quantizer import Quantizer
+from scfx.masks import over
 
 if TYPE_CHECKING:
     from scfx.module import CompressedModule
@@ -68,11 +68,8 @@ def _entries(graph: ChannelGraph, dead: Mapping[Var, Mask]) -> dict[str, int]:
     """For each quantizer, the number of weights in one output channel whose inputs are alive."""
     result: dict[str, int] = {}
     for name, path in _quantized(graph).items():
-        quantizer = graph._program.root.get_submodule(path)
-        assert isinstance(quantizer, Quantizer)
-        made = {id(part) for part in factors(graph._inference.state[f"{path}.bits"][0])}
-        parts = [part for dim in graph._inference.state[name] for part in factors(dim) if id(part) not in made]
-        result[path] = prod(_alive(part, dead) for part in parts)
+        (made,) = graph._inference.state[f"{path}.bits"]
+        result[path] = prod(_alive(dim, dead) for dim in graph._inference.state[name]) // _alive(made, dead)
     return result
 
 
@@ -81,5 +78,7 @@ def _alive(dim: Dim, dead: Mapping[Var, Mask]) -> int:
     dim = resolve(dim)
     if isinstance(dim, Var):
         return max(1, int((~dead[dim]).sum())) if dim in dead else dim.size
+    if isinstance(dim, Take):
+        return max(1, int(over(dim, {axis: ~dead[axis] for axis in variables(dim) if axis in dead}).sum()))
     sizes = [_alive(part, dead) for part in dim.parts]
     return sum(sizes) if isinstance(dim, Concat) else prod(sizes)

@@ -8,7 +8,25 @@ from __future__ import annotations
 
 from math import gcd
 
-from scfx.dims import NOTHING, ONE, Concat, Dim, Pin, Product, Var, concat, factors, product, resolve, variables
+from scfx.dims import (
+    NOTHING,
+    Concat,
+    Dim,
+    Pin,
+    Product,
+    Take,
+    Var,
+    concat,
+    factors,
+    fresh,
+    product,
+    resolve,
+    take,
+    variables,
+)
+from scfx.places import merge, pick
+
+__all__ = ["MAX_ROWS", "SizeMismatchError", "cut", "fresh", "pin", "unify"]
 
 #: Above this many rows (a symbolic size, say) a concatenation isn't taken apart row by row.
 MAX_ROWS = 4096
@@ -16,11 +34,6 @@ MAX_ROWS = 4096
 
 class SizeMismatchError(Exception):
     """Two dims of different sizes were said to be equal: a rule that doesn't fit its operator."""
-
-
-def fresh(size: int, pin: Pin | None = None) -> Dim:
-    """A new free axis of `size` channels. One channel can't go: that is the empty product."""
-    return Var(size, pin) if size > 1 else ONE if size else NOTHING
 
 
 def pin(dim: Dim, because: Pin) -> None:
@@ -41,10 +54,12 @@ def unify(a: Dim, b: Dim, because: Pin) -> None:
         return
     if a.size != b.size:
         raise SizeMismatchError(f"a dim of size {a.size} can't be one of size {b.size}")
-    if isinstance(a, Var):
+    if isinstance(a, Var) and a not in variables(b):
         _link(a, b)
-    elif isinstance(b, Var):
+    elif isinstance(b, Var) and b not in variables(a):
         _link(b, a)
+    elif isinstance(a, (Take, Var)) or isinstance(b, (Take, Var)):
+        _unify_orders(a, b, because)
     elif isinstance(a, Concat) and isinstance(b, Concat):
         _unify_concats(list(a.parts), list(b.parts), because)
     elif isinstance(a, Concat):
@@ -61,6 +76,19 @@ def _link(variable: Var, target: Dim) -> None:
     variable.link = target
     if variable.pin is not None:
         pin(target, variable.pin)
+
+
+def _unify_orders(a: Dim, b: Dim, because: Pin) -> None:
+    """Channel by channel where both are made of single channels; else as whole dims, put into one order."""
+    if merge(a, b):
+        return
+    for x, y in ((a, b), (b, a)):
+        if isinstance(x, Take) and x.size == x.source.size:
+            sorted_back = take(y, x.order.argsort())
+            if isinstance(x.source, Var) or not isinstance(sorted_back, Take):
+                unify(x.source, sorted_back, because)
+                return
+    _misaligned([a, b], because)
 
 
 def _misaligned(dims: list[Dim], because: Pin) -> None:
@@ -98,6 +126,9 @@ def cut(dim: Dim, at: int) -> tuple[Dim, Dim] | None:
         left, right = fresh(at, dim.pin), fresh(dim.size - at, dim.pin)
         dim.link = concat(left, right)
         return left, right
+    if isinstance(dim, Take):
+        first, last = pick(dim, range(at)), pick(dim, range(at, dim.size))
+        return (first, last) if first is not None and last is not None else None
     if isinstance(dim, Product):
         return _cut_product(dim.parts[0], product(*dim.parts[1:]), at)
     before: list[Dim] = []

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from torch import fx
 
 from scfx.channels import Axis, ChannelGraph
-from scfx.dims import Dim, Product, Var, resolve
+from scfx.dims import Dim, Product, Take, Var, resolve
 from scfx.flow import path_of
 from scfx.program import MODES, is_symbolic
 from scfx.signatures.binding import Binding
@@ -34,6 +34,9 @@ def dim_text(dim: Dim, groups: Set[Var] = frozenset()) -> str:
     dim = resolve(dim)
     if isinstance(dim, Var):
         return f"{size_text(dim.size)} groups" if dim in groups else size_text(dim.size)
+    if isinstance(dim, Take):
+        several = "" if dim.size == dim.source.size else f"{size_text(dim.size)} from "
+        return f"{several}({dim_text(dim.source, groups)}), reordered"
     if dim.parts and all(part.size == 1 for part in dim.parts):
         return size_text(dim.size)
     texts = [dim_text(part, groups) for part in dim.parts]

@@ -8,14 +8,15 @@ from math import prod
 
 import numpy as np
 
-from scfx.dims import Dim, Pin, Var, concat, product, variables
+from scfx.dims import Dim, Pin, Var, concat, product, take, variables
 from scfx.facts import Mask
 from scfx.masks import occupied
 from scfx.unify import fresh
 
 WHY = Pin("test")
 
-#: A dim written down without axes: a size, a product of several, or a concatenation.
+#: A dim written down without axes: a size, a product of several, a concatenation, or "@" for another dim's indices in
+#: some order: that dim, how many indices, and a seed.
 Shape = int | tuple[str, tuple["Shape", ...]]
 
 
@@ -23,6 +24,8 @@ def size_of(shape: Shape) -> int:
     if isinstance(shape, int):
         return shape
     sizes = [size_of(part) for part in shape[1]]
+    if shape[0] == "@":
+        return sizes[1]
     return prod(sizes) if shape[0] == "*" else sum(sizes)
 
 
@@ -36,14 +39,35 @@ def random_shape(size: int, rng: random.Random, depth: int = 3) -> Shape:
         outer = rng.choice(divisors) if size else 0
         rest = size // outer if outer else 3
         return ("*", (random_shape(outer, rng, depth - 1), random_shape(rest, rng, depth - 1)))
+    if size and choice < 0.75:
+        fewer = size if rng.random() < 0.6 else rng.randint(1, size)
+        return ("@", (random_shape(fewer, rng, depth - 1), size, rng.randrange(10**6)))
     cut = rng.randint(0, size)
     return ("+", (random_shape(cut, rng, depth - 1), random_shape(size - cut, rng, depth - 1)))
+
+
+def random_order(source: int, size: int, rng: random.Random) -> list[int]:
+    """So many indices of a dim, each of its own among them; now and then something orderly."""
+    order = [*range(source), *(rng.randrange(source) for _ in range(size - source))]
+    kind = rng.random()
+    if kind < 0.5:
+        rng.shuffle(order)
+    elif kind < 0.75:
+        order.reverse()
+    else:
+        order.sort(key=lambda index: index % 2)
+    return order
 
 
 def build(shape: Shape, axis: Callable[[int], Dim] = fresh) -> Dim:
     """A dim of this shape, with an axis made for each size."""
     if isinstance(shape, int):
         return axis(shape)
+    if shape[0] == "@":
+        source, size, seed = shape[1]
+        assert isinstance(size, int)
+        assert isinstance(seed, int)
+        return take(build(source, axis), random_order(size_of(source), size, random.Random(seed)))
     parts = tuple(build(part, axis) for part in shape[1])
     return product(*parts) if shape[0] == "*" else concat(*parts)
 

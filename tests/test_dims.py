@@ -8,21 +8,39 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scfx.dims import NOTHING, ONE, Concat, Dim, Pin, Product, Var, concat, factors, product, resolve, variables
+from scfx.dims import (
+    NOTHING,
+    ONE,
+    Concat,
+    Dim,
+    Pin,
+    Product,
+    Take,
+    Var,
+    concat,
+    factors,
+    product,
+    resolve,
+    take,
+    variables,
+)
 from scfx.masks import over
 from scfx.unify import fresh
 from tests.dims import Pool, build, random_masks, random_shape, size_of
 
 
 def is_canonical(dim: Dim) -> bool:
-    """Flat, without ones and empty parts, and a concatenation in a product only at its end."""
+    """Flat, without ones, empty parts and trivial orders, and a concatenation in a product only at its end."""
     if isinstance(dim, Var):
         return dim.link is None
     parts = dim.parts
+    if isinstance(dim, Take):
+        fine = dim.source != ONE and not isinstance(dim.source, Take) and dim.indices != (*range(dim.source.size),)
+        return fine and set(dim.indices) == {*range(dim.source.size)} and is_canonical(dim.source)
     if any(resolve(part) is not part and resolve(part) != part for part in parts) or len(parts) == 1:
         return False
     if isinstance(dim, Product):
-        fine = all(isinstance(part, Var) for part in parts[:-1]) and not any(
+        fine = all(isinstance(part, (Var, Take)) for part in parts[:-1]) and not any(
             isinstance(part, Product) for part in parts
         )
     else:
@@ -58,6 +76,29 @@ def test_a_product_is_distributed_over_the_concatenations_in_front() -> None:
     assert product(concat(a, b), c) == Concat((Product((a, c)), Product((b, c))))
     assert product(d, concat(a, b)) == Product((d, Concat((a, b))))
     assert product(d, concat(a, b), c) == Product((d, Concat((Product((a, c)), Product((b, c))))))
+
+
+def test_an_order_goes_as_far_inside_as_it_can() -> None:
+    a, b, c = fresh(2), fresh(3), fresh(4)
+    assert take(concat(a, b), [2, 3, 4, 0, 1]) == concat(b, a)
+    assert take(concat(a, b), [4, 3, 2, 1, 0]) == concat(Take(b, (2, 1, 0)), Take(a, (1, 0)))
+    assert take(product(a, b), [5, 4, 3, 2, 1, 0]) == product(Take(a, (1, 0)), Take(b, (2, 1, 0)))
+    assert take(product(a, b), [0, 2, 1, 3, 5, 4]) == product(a, Take(b, (0, 2, 1)))
+    assert take(take(c, [1, 2, 3, 0]), [3, 0, 1, 2]) is c
+    assert take(take(c, [1, 2, 3, 0]), [0, 1, 3, 2]) == Take(c, (1, 2, 0, 3))
+    assert take(ONE, [0, 0, 0]) == concat(ONE, ONE, ONE)
+    assert take(concat(a, b, c), [0, 2, 1, 3, 4, 8, 7, 6, 5]) == concat(
+        Take(concat(a, b), (0, 2, 1, 3, 4)), Take(c, (3, 2, 1, 0))
+    )
+
+
+def test_an_order_follows_its_source() -> None:
+    a, b, c = fresh(6), fresh(2), fresh(3)
+    assert isinstance(a, Var)
+    flipped = take(a, [5, 4, 3, 2, 1, 0])
+    assert flipped == Take(a, (5, 4, 3, 2, 1, 0))
+    a.link = Product((b, c))
+    assert resolve(flipped) == product(Take(b, (1, 0)), Take(c, (2, 1, 0)))
 
 
 def test_links_are_followed() -> None:

@@ -42,6 +42,26 @@ def test_kernels_and_groups_count() -> None:
     assert net.size().item() == sum(range(8)) * 2 * 9 / (8 * 2 * 9)
 
 
+def test_outputs_that_are_taken_apart_or_are_inputs_too_count_once() -> None:
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.same, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.first(x)
+            x = x + torch.relu(self.same(x))
+            left, right = x.chunk(2, 1)
+            result: torch.Tensor = self.last(torch.cat([left, right], 1))
+            return result
+
+    net = scfx.compress(Halves(), torch.randn(5, 6))
+    assert net.size().item() == 8.0
+    with torch.no_grad():
+        net.get_parameter("first.weight_quantizer.bits").zero_()
+    assert net.size().item() == pytest.approx(8 * (64 + 24) / (48 + 64 + 24))
+
+
 def test_without_quantizers_a_weight_counts_its_own_bits() -> None:
     net = scfx.compress(Residual().double(), images(2), quantize=False)
     assert net.size().item() == 64.0

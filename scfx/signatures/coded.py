@@ -16,7 +16,7 @@ def no_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
     return tuple(Zeros.unknown(shape) for shape in call.result_shapes)
 
 
-def no_change(call: Call, kept: Kept) -> Mapping[str, Any]:
+def no_change(call: Call, kept: Kept) -> Mapping[str, Any] | Replacement:
     """No argument depends on sizes."""
     return {}
 
@@ -28,12 +28,12 @@ class Coded(Operator):
     Attributes:
         dims: The dims of each result, from those of the operands.
         zero: What is zero in each result.
-        arguments: The arguments that change when channels go.
+        arguments: The arguments that change when channels go, or what takes the operator's place.
     """
 
     dims: Callable[[Call], tuple[Dims, ...]]
     zero: Callable[[Call, Mapping[str, Zeros]], tuple[Zeros, ...]] = no_zeros
-    arguments: Callable[[Call, Kept], Mapping[str, Any]] = no_change
+    arguments: Callable[[Call, Kept], Mapping[str, Any] | Replacement] = no_change
 
     def infer(self, call: Call) -> tuple[Dims, ...]:
         return self.dims(call)
@@ -43,4 +43,4 @@ class Coded(Operator):
 
     def resize(self, call: Call, kept: Kept) -> Replacement | None:
         changed = self.arguments(call, kept)
-        return Replacement(changed) if changed else None
+        return changed if isinstance(changed, Replacement) else Replacement(changed) if changed else None

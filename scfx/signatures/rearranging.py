@@ -114,17 +114,6 @@ RECORDS: tuple[Record, ...] = (
         samples=("op(t(B, 2, 3))",),
     ),
     Choice(
-        targets=("aten.flip.default", "aten.roll.default"),
-        doc="flips or rolls",
-        choose=_disordered,
-        samples=(
-            "flip.default(t(B, 4, 5), [1])",
-            "flip.default(t(4, 5), [0, -1])",
-            "roll.default(t(B, 4, 5), [1], [2])",
-            "roll.default(t(2, 3), [1])",
-        ),
-    ),
-    Choice(
         targets=("aten.rot90.default", "aten.diagonal.default"),
         doc="turns, or takes the diagonal",
         choose=_turned,

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from scfx.facts import Fact, Zeros, both, chained, everything, piece, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
+from scfx.signatures.ordering import placed_zeros
 from scfx.signatures.record import Record
 from scfx.signatures.taking import (
     bounds_of,
     index_of,
+    part_of,
     place_of,
-    ranges_of,
     select,
     select_index,
     slice_bounds,
@@ -29,11 +30,7 @@ def _slice_scatter(call: Call) -> tuple[Dims, ...]:
     if takes_all(call, source[at].size):
         call.unify(dim, source[at])
     else:
-        pieces = ranges_of(call)
-        if pieces:
-            call.unify(pieces[1], source[at])
-        else:
-            call.pin(source[at], "it replaces a strided or symbolic slice")
+        call.unify(part_of(call, source[at].size), source[at])
     return (call.operands["self"],)
 
 
@@ -42,7 +39,9 @@ def _slice_scatter_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros,
     made = [both(operand.fact(d), source.fact(d)) if d != at else unknown(dim.size) for d in range(len(operand.dims))]
     if takes_all(call, source.dims[at].size):
         return (source,)
-    if bounds is not None and bounds[2] == 1:
+    if bounds is not None and bounds[2] != 1:
+        return placed_zeros(facts, at, range(*bounds))
+    if bounds is not None:
         kept = operand.fact(at)
         made[at] = chained([piece(kept, 0, bounds[0]), source.fact(at), piece(kept, bounds[1], dim.size)])
     return (Zeros.of(made, operand.whole and source.whole),)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import gcd, prod
 from typing import Any
 
-from scfx.dims import Concat, Dim, Var, resolve
+from scfx.dims import Concat, Dim, Take, Var, resolve
 from scfx.facts import LARGE
 from scfx.signatures.call import Call
 from scfx.signatures.record import Kept
@@ -26,6 +26,8 @@ def kept_size(dim: Dim, kept: Kept) -> int:
     dim = resolve(dim)
     if isinstance(dim, Var):
         return dim.size if dim.pin is not None or dim.size > LARGE else int(kept(dim).sum())
+    if isinstance(dim, Take):
+        return int(kept(dim).sum())
     sizes = [kept_size(part, kept) for part in dim.parts]
     return sum(sizes) if isinstance(dim, Concat) else prod(sizes)
 

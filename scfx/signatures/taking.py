@@ -10,7 +10,8 @@ from scfx.dims import Concat, Dim
 from scfx.facts import LARGE, Zeros, piece, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
-from scfx.signatures.record import Kept, Record
+from scfx.signatures.ordering import left_of, picked
+from scfx.signatures.record import Kept, Record, Replacement
 from scfx.signatures.resizing import kept_size
 
 
@@ -133,15 +134,16 @@ def bounds_of(call: Call) -> tuple[int, int, int] | None:
     return start, max(start, end), int(call.arguments["step"])
 
 
-def ranges_of(call: Call) -> list[Dim] | None:
-    """What lies before a slice, in it and behind it; None, and a pin, for a slice that is strided or symbolic."""
-    dim = place_of(call)[1]
-    bounds = bounds_of(call)
-    if bounds is None or bounds[2] != 1:
-        call.pin(dim, "a strided or symbolic slice is taken along it")
-        return None
-    start, end, _ = bounds
-    return _pieces(call, dim, [start, end - start, dim.size - end])
+def part_of(call: Call, size: int) -> Dim:
+    """What lies in a slice; where it depends on a symbolic size, it and what it is taken from are pinned."""
+    dim, bounds = place_of(call)[1], bounds_of(call)
+    if bounds is None:
+        call.pin(dim, "a symbolic slice is taken along it")
+        return call.fresh(size, "a symbolic slice was taken along it")
+    start, end, step = bounds
+    if step != 1:
+        return picked(call, dim, range(*bounds))
+    return _pieces(call, dim, [start, end - start, dim.size - end])[1]
 
 
 def takes_all(call: Call, part: int) -> bool:
@@ -154,9 +156,7 @@ def _slice(call: Call) -> tuple[Dims, ...]:
     size = call.result_shapes[0][at]
     if takes_all(call, size):
         return (call.operands["self"],)
-    pieces = ranges_of(call)
-    made = pieces[1] if pieces else call.fresh(size, "a strided or symbolic slice was taken along it")
-    return (_with(call.operands["self"], at, made),)
+    return (_with(call.operands["self"], at, part_of(call, size)),)
 
 
 def _slice_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
@@ -167,13 +167,16 @@ def _slice_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
     return (operand.replaced(at, piece(operand.fact(at), *bounds) if bounds else unknown(size)),)
 
 
-def slice_bounds(call: Call, kept: Kept) -> Mapping[str, Any]:
-    """Where the range begins and ends among the indices that stay."""
+def slice_bounds(call: Call, kept: Kept) -> Mapping[str, Any] | Replacement:
+    """Where the range begins and ends among the indices that stay; of a strided one each index is written down."""
     at, dim = place_of(call)
     bounds = bounds_of(call)
     part = call.shape("src")[at] if "src" in call.operands else call.result_shapes[0][at]
     if takes_all(call, part) or bounds is None or kept_size(dim, kept) == dim.size:
         return {}
+    if bounds[2] != 1:
+        index = {"dim": at, "index": left_of(dim, range(*bounds), kept)}
+        return Replacement(index, "scfx.put.default" if "src" in call.operands else "scfx.take.default")
     mask = kept(dim)
     return {"start": int(mask[: bounds[0]].sum()), "end": int(mask[: bounds[1]].sum())}
 
@@ -241,6 +244,7 @@ RECORDS: tuple[Record, ...] = (
             "op(t(B, 8), 1, 1, 9223372036854775807)",
             "op(t(B, 8), 1, None, -2)",
             "op(t(B, 8, 2), 1, 0, 8, 2)",
+            "op(t(B, 7), 1, -6, 9223372036854775807, 3)",
             "op(t(B, 8), 1, 3, 3)",
             "op(t(8, 2))",
             "op(t(B, 8), 1, -20, 4)",

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 import scfx.counted
 from scfx.calling import CallSpec
-from scfx.dims import Concat, Dim, Var, resolve, variables
+from scfx.dims import Concat, Dim, Take, Var, resolve, variables
 from scfx.facts import Mask, Zeros, unknown
 from scfx.inference import Inference, Step, infer
 from scfx.program import Program
@@ -171,6 +171,8 @@ def mask_of(dim: Dim, kept: Mapping[Var, Mask]) -> Mask:
     if isinstance(dim, Var):
         return kept.get(dim, np.ones(real(dim.size), bool))
     parts = [mask_of(part, kept) for part in dim.parts]
+    if isinstance(dim, Take):
+        return parts[0][list(dim.indices)]
     if isinstance(dim, Concat):
         return np.concatenate(parts) if parts else np.ones(0, bool)
     result = np.ones(1, bool)
