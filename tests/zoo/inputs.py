@@ -6,12 +6,16 @@ from torch import Tensor
 from tests.observation import MakeInputs
 
 
+def normal(*shape: int, seed: int) -> Tensor:
+    """Return a normally distributed tensor."""
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
 def floats(*shapes: tuple[int, ...]) -> MakeInputs:
     """Return what makes positional float tensors of the given shapes, behind the batch size."""
 
     def make(batch: int, seed: int) -> tuple[Tensor, ...]:
-        generator = torch.Generator().manual_seed(seed)
-        return tuple(torch.randn((batch, *shape), dtype=torch.float64, generator=generator) for shape in shapes)
+        return tuple(normal(batch, *shape, seed=1000 * position + seed) for position, shape in enumerate(shapes))
 
     return make
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests import torchvision_shim
 from tests.observation import Inputs, MakeInputs
-from tests.zoo.inputs import floats, images
+from tests.zoo.inputs import images, normal
 from tests.zoo.model import ZooModel
 
 torchvision_shim.prepare()
@@ -114,7 +114,7 @@ def raft_large() -> nn.Module:
 
 def two_frames(batch: int, seed: int) -> Inputs:
     """Return two images, and a small number of refinements."""
-    first, second = floats((3, 32, 32), (3, 32, 32))(batch, seed)
+    first, second = normal(2, batch, 3, 32, 32, seed=seed)
     return {"image1": first, "image2": second, "num_flow_updates": 2}
 
 

@@ -33,7 +33,6 @@ ATTEMPTS = 3
 """How many seeds are tried where rounding alone decides what comes out."""
 
 
-@DoublePrecision()
 def examine(model: ZooModel, result: Result, save: Callable[[Result], None]) -> None:
     """Fill in the result, stage by stage, and save it after each. What goes wrong ends it, with its cause."""
     try:
@@ -42,7 +41,7 @@ def examine(model: ZooModel, result: Result, save: Callable[[Result], None]) -> 
         require_no_randomness(module, model)
         result.stage = "capture"
         save(result)
-        net, result.capture_s = timed(lambda: scfx.compress(module, model.inputs(2, 0), quantize=False))
+        net, result.capture_s = timed(lambda: compressed(module, model, 0))
         result.stage = "analysis"
         save(result)
         analyse(net, result)
@@ -61,6 +60,13 @@ def timed(what: Callable[[], T]) -> tuple[T, float]:
     return what(), time.process_time() - start
 
 
+@DoublePrecision()
+def compressed(module: nn.Module, model: ZooModel, seed: int) -> scfx.CompressedModule:
+    """Return what becomes of a module without quantizers."""
+    return scfx.compress(module, model.inputs(2, seed), quantize=False)
+
+
+@DoublePrecision()
 def require_no_randomness(module: nn.Module, model: ZooModel) -> None:
     """Require that the model is one function in train mode. Random masks depend on the number of channels."""
     seen = []
@@ -119,7 +125,7 @@ def prune(model: ZooModel, module: nn.Module, net: scfx.CompressedModule) -> Out
             if seed == ATTEMPTS - 1:
                 raise
             module = model.settled(seed + 1)
-            net = scfx.compress(module, model.inputs(2, seed + 1), quantize=False)
+            net = compressed(module, model, seed + 1)
     raise AssertionError("unreachable")
 
 
