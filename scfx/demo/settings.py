@@ -35,11 +35,11 @@ class Settings:
     """
 
     out: Path = Path("demo")
-    epochs: int = 45
+    epochs: int = 60
     width: int = 24
     batch_size: int = 128
     seed: int = 0
-    gamma: float = 0.2
+    gamma: float = 0.11
     threads: int = 2
 
     def __post_init__(self) -> None:
