@@ -187,15 +187,27 @@ def _take_segments(source: Concat, order: NDArray[np.int64]) -> Dim:
 
 
 def _block(source: Concat, starts: NDArray[Any], segments: NDArray[Any], order: NDArray[np.int64]) -> Dim:
+    """Segments in an order that mixes them: each axis once, in the order in which they come first."""
     used = list(dict.fromkeys(segments.tolist()))
-    parts = [source.parts[segment] for segment in used]
-    shifts = np.zeros(len(starts), np.int64)
-    shifts[used] = np.cumsum([0, *(part.size for part in parts[:-1])])
-    order = order - starts[segments] + shifts[segments]
-    if len(parts) == 1:
-        return take(parts[0], order)
-    whole = concat(*parts)
-    return whole if np.array_equal(order, np.arange(whole.size)) else Take(whole, tuple(order.tolist()))
+    if len(used) == 1:
+        return take(source.parts[used[0]], order - starts[used[0]])
+    places: dict[Dim, int] = {}
+    size = 0
+    found = np.zeros(len(order), np.int64)
+    for segment in used:
+        part = source.parts[segment]
+        inner = part.source if isinstance(part, Take) else part
+        position: list[NDArray[np.int64]] = []
+        for piece in inner.parts if isinstance(inner, Concat) else (inner,):
+            if piece not in places:
+                places[piece] = size
+                size += piece.size
+            position.append(places[piece] + np.arange(piece.size))
+        along = np.concatenate(position)
+        here = segments == segment
+        found[here] = (along[part.order] if isinstance(part, Take) else along)[order[here] - starts[segment]]
+    whole = concat(*places)
+    return Take(whole, tuple(found.tolist())) if whole == source else take(whole, found)
 
 
 def variables(dim: Dim) -> Iterator[Var]:

@@ -11,7 +11,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scfx.dims import NOTHING, ONE, Concat, Dim, Product, Take, Var, apart, concat, fresh, product, resolve, take
+from scfx.dims import (
+    NOTHING,
+    ONE,
+    Dim,
+    Product,
+    Take,
+    Var,
+    apart,
+    concat,
+    fresh,
+    product,
+    resolve,
+    take,
+)
 
 #: Above this many indices (a symbolic size, say) a dim isn't looked at channel by channel.
 MAX_PLACES = 2**20
@@ -27,33 +40,43 @@ class _Places:
         self.count = 0
 
     def of(self, dim: Dim) -> Indices | None:
-        """For each index of a resolved dim the number of its channel, -1 for none; None: some index has several."""
+        """For each index of a resolved dim a row of the numbers of its channels, filled up with -1; None: too many."""
         if dim.size > MAX_PLACES:
             return None
+        rows = -np.sort(-self._rows(dim), axis=1)
+        return rows[:, (rows >= 0).any(0)]
+
+    def _rows(self, dim: Dim) -> Indices:
         if isinstance(dim, Var):
             if dim not in self.starts:
                 self.starts[dim] = self.count
                 self.count += dim.size
-            return np.arange(dim.size) + self.starts[dim]
-        parts = [self.of(part) for part in dim.parts]
-        known = [part for part in parts if part is not None]
-        if len(known) < len(parts):
-            return None
+            return np.arange(dim.size)[:, None] + self.starts[dim]
         if isinstance(dim, Take):
-            return known[0][dim.order]
-        if isinstance(dim, Concat):
-            return np.concatenate(known) if known else np.zeros(0, np.int64)
-        return _product(known)
+            return self._rows(dim.source)[dim.order]
+        parts = [self._rows(part) for part in dim.parts]
+        if isinstance(dim, Product):
+            rows = np.zeros((1, 0), np.int64)
+            for part in parts:
+                rows = np.hstack([rows.repeat(len(part), 0), np.tile(part, (len(rows), 1))])
+            return rows
+        width = max((part.shape[1] for part in parts), default=0)
+        wide = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts]
+        return np.concatenate(wide) if wide else np.zeros((0, 0), np.int64)
 
+    def single(self, rows: Indices) -> Indices | None:
+        """The number of the one channel of each index, -1 for none; None if some index has several.
 
-def _product(factors: Sequence[Indices]) -> Indices | None:
-    """The row-major product of factors of which one at most has channels."""
-    if sum(bool((factor >= 0).any()) for factor in factors) > 1:
-        return None
-    result = np.full(1, -1, np.int64)
-    for factor in factors:
-        result = np.maximum(result[:, None], factor[None, :]).reshape(-1)
-    return result
+        Channels that are pinned don't count beside one that isn't.
+        """
+        pinned = np.zeros(self.count + 1, bool)
+        for axis, start in self.starts.items():
+            pinned[start : start + axis.size] = axis.pin is not None
+        free = np.where(pinned[rows], -1, rows)
+        moves = (free >= 0).any(1)
+        several = np.where(moves, (free >= 0).sum(1), (rows >= 0).sum(1)) > 1
+        found: Indices = np.where(moves, free.max(1, initial=-1), rows.max(1, initial=-1))
+        return None if several.any() else found
 
 
 def merge(a: Dim, b: Dim) -> bool:
@@ -68,8 +91,10 @@ def merge(a: Dim, b: Dim) -> bool:
         return False
     if np.array_equal(left, right):
         return True
-    classes = _classes(places.count + 1, left + 1, right + 1)[1:]
-    _renew(places, classes)
+    one, other = places.single(left), places.single(right)
+    if one is None or other is None:
+        return False
+    _renew(places, _classes(places.count + 1, one + 1, other + 1)[1:])
     return True
 
 
@@ -123,10 +148,20 @@ def pick(dim: Dim, indices: Sequence[int] | Indices) -> Dim | None:
         return NOTHING
     if len(np.unique(chosen)) == dim.size:
         return take(dim, chosen)
+    by_channel, by_part = _pick_channels, _pick_inside
+    for way in (by_part, by_channel) if isinstance(dim, Product) else (by_channel, by_part):
+        found = way(dim, chosen)
+        if found is not None:
+            return found
+    return None
+
+
+def _pick_channels(dim: Dim, chosen: Indices) -> Dim | None:
     places = _Places()
-    own = places.of(dim)
+    rows = places.of(dim)
+    own = None if rows is None else places.single(rows)
     if own is None:
-        return _pick_inside(dim, chosen)
+        return None
     wanted = own[chosen]
     parts: list[Dim] = []
     index = np.zeros(len(chosen), np.int64)

@@ -35,6 +35,9 @@ def is_canonical(dim: Dim) -> bool:
         return dim.link is None
     parts = dim.parts
     if isinstance(dim, Take):
+        pieces = dim.source.parts if isinstance(dim.source, Concat) else ()
+        if any(isinstance(piece, Take) for piece in pieces) or len(set(pieces)) < len(pieces):
+            return False
         fine = dim.source != ONE and not isinstance(dim.source, Take) and dim.indices != (*range(dim.source.size),)
         return fine and set(dim.indices) == {*range(dim.source.size)} and is_canonical(dim.source)
     if any(resolve(part) is not part and resolve(part) != part for part in parts) or len(parts) == 1:

@@ -139,6 +139,24 @@ def test_a_reordered_axis_becomes_a_product_in_its_old_order() -> None:
     assert take(axis, order) == product(*variables(axis))
 
 
+def test_a_pinned_factor_does_not_stand_in_the_way() -> None:
+    rows, axis = fresh(2, Pin("kept")), fresh(3)
+    whole = fresh(6)
+    unify(whole, take(fresh(3), [2, 0, 1, 2, 0, 1]), WHY)
+    unify(whole, product(rows, axis), WHY)
+    assert free_channels([whole, product(rows, axis)]) == {
+        frozenset({(0, i), (0, i + 3), (1, i), (1, i + 3)}) for i in range(3)
+    }
+
+
+def test_orders_of_orders_are_one_order_of_each_axis_once() -> None:
+    a, b = fresh(3), fresh(2)
+    woven = take(concat(a, b), [0, 3, 1, 4, 2])
+    again = take(concat(woven, a), [0, 5, 1, 6, 2, 7, 3, 4])
+    assert again == Take(concat(a, b), (0, 0, 3, 1, 1, 2, 4, 2))
+    assert take(woven, [0, 2, 4, 1, 3]) == concat(a, b)
+
+
 def test_what_has_several_channels_is_not_merged_one_by_one() -> None:
     assert not merge(product(fresh(2), fresh(3)), fresh(6))
 
