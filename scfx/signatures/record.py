@@ -1,7 +1,8 @@
 """One record per operator: everything known of it.
 
-A record answers four questions about a call: which dims line up (`infer`), where channels meet (the sinks `infer`
-adds), which results are zero where operands are (`zeros`), and how arguments change when channels go (`resize`).
+A record answers for a call which dims line up (`infer`), where channels meet (the sinks `infer` adds), which results
+are zero where operands are (`zeros`), how arguments change when channels go (`resize`) and which operands are weights
+(`weights`).
 """
 
 from __future__ import annotations
