@@ -38,3 +38,7 @@ class OptimizerError(ScfxError, ValueError):
 
 class PlanError(ScfxError, RuntimeError):
     """A prune plan does not fit the model it is applied to."""
+
+
+class CheckpointError(ScfxError, RuntimeError):
+    """Saved state does not belong to the module it is loaded into, or is damaged."""

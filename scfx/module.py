@@ -13,8 +13,9 @@ from scfx.channels import ChannelGraph, Kept
 from scfx.errors import InputError
 from scfx.finalizing import finalized
 from scfx.program import MODES, Mode, Program, graph_module
-from scfx.pruning import PruneReport, prune
+from scfx.pruning import PruneReport, apply, prune
 from scfx.quantizer import Quantizer
+from scfx.resuming import Widths, check_names, check_shapes, is_entry, plan_to, take_entries
 from scfx.size import SizeModel
 from scfx.training import Training
 
@@ -44,6 +45,8 @@ class CompressedModule(nn.Module):
         self._channels: ChannelGraph | None = None
         self._size = SizeModel.of(self.channels)
         self._training = Training()
+        self._widths = Widths()
+        self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
 
     # ------------------------------------------------------------- as a module
 
@@ -57,11 +60,32 @@ class CompressedModule(nn.Module):
         attributes = self.__dict__.get("_attributes", {})
         return attributes[name] if name in attributes else super().__getattr__(name)
 
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As for any module; what is dead is then found out anew."""
-        result = super().load_state_dict(*args, **kwargs)
-        self._training.again(self)
-        return result
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As for any module, and from one that had lost channels, too: this one then loses the same.
+
+        Raises:
+            CheckpointError: The state is not that of this model, or of one that had more channels left. Nothing has
+                changed then.
+        """
+        if strict:
+            check_names(self._own_state(), state_dict)
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _own_state(self) -> dict[str, Any]:
+        return {name: value for name, value in self.state_dict().items() if not is_entry(name)}
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        self._widths.save(destination, prefix, self._training.step)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        wanted, step = take_entries(state_dict, prefix)
+        plan = plan_to(self.channels, self._widths, wanted)
+        check_shapes(self._own_state(), plan, state_dict, prefix)
+        if plan:
+            apply(self, plan, None)
+        self._training.step = step
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _apply(self, fn: Any, recurse: bool = True) -> CompressedModule:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -75,6 +99,7 @@ class CompressedModule(nn.Module):
         other = CompressedModule(program, self._kept, self._outputs, self._attributes)
         memo[id(self)] = other
         other._size = self._size.for_graph(other.channels)
+        other._widths = Widths(dict(self._widths.kept))
         other._training = self._training.copy()
         other._training.again(other)
         other.training = self.training
@@ -179,3 +204,9 @@ class CompressedModule(nn.Module):
     def finalize(self) -> fx.GraphModule:
         """A plain, compact GraphModule of the eval graph: quantized weights in place, nothing of scfx inside."""
         return finalized(self._program)
+
+
+def _loaded(module: nn.Module, _: object) -> None:
+    """Once the quantizers below have their state, too, what is dead is found out anew."""
+    if isinstance(module, CompressedModule):
+        module._training.again(module)

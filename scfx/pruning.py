@@ -93,6 +93,7 @@ def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Opti
     for mode in MODES:
         Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
         module._graph_modules[mode].recompile()
+    module._widths.follow(plan)
     module._channels = None
     module._training.latched = {}
     module._training.observe(module)

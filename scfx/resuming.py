@@ -1,0 +1,174 @@
+"""Which of the original indices are left, as plain tensors in the state dict, so that a fresh module can follow.
+
+A state dict of a module that has lost channels says for each dimension that shrank which of its original indices stayed
+(`_scfx.kept.<dim>.<name>`, int64), and how many updates were done (`_scfx.step`). They are tensors like all others, so
+that any format can hold them. A module that has lost nothing and was never updated adds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scfx.errors import CheckpointError
+from scfx.masks import over
+from scfx.plan import PrunePlan, make_plan
+
+if TYPE_CHECKING:
+    from scfx.channels import ChannelGraph
+    from scfx.dims import Var
+    from scfx.facts import Mask
+
+_KEPT, _STEP = "_scfx.kept.", "_scfx.step"
+_NAMES_SHOWN = 5
+
+Indices = NDArray[np.int64]
+
+
+@dataclass
+class Widths:
+    """What is left of every parameter and buffer.
+
+    Attributes:
+        kept: By state-dict name and dimension, the original indices that are left, in order; all, where there is none.
+    """
+
+    kept: dict[tuple[str, int], Indices] = field(default_factory=dict)
+
+    def follow(self, plan: PrunePlan) -> None:
+        """Takes note of a removal."""
+        for name, dims in plan.kept.items():
+            for dim, index in enumerate(dims):
+                if index is not None:
+                    before = self.kept.get((name, dim))
+                    self.kept[name, dim] = index if before is None else before[index]
+
+    def save(self, state: MutableMapping[str, Any], prefix: str, step: int) -> None:
+        """Adds the entries to a state dict."""
+        for (name, dim), index in self.kept.items():
+            state[f"{prefix}{_KEPT}{dim}.{name}"] = torch.from_numpy(index.copy())
+        if step:
+            state[f"{prefix}{_STEP}"] = torch.tensor(step)
+
+
+def take_entries(state: MutableMapping[str, Any], prefix: str) -> tuple[Widths, int]:
+    """Takes the entries out of a state dict.
+
+    Returns:
+        The widths of the module that was saved, and the number of updates it had seen.
+
+    Raises:
+        CheckpointError: An entry is not what this module writes.
+    """
+    widths, step = Widths(), 0
+    for key in [key for key in state if key.startswith(prefix) and is_entry(key.removeprefix(prefix))]:
+        value = state.pop(key)
+        if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
+            raise CheckpointError(f"{key} of the state dict is no tensor of whole numbers; the state dict is damaged")
+        dim, _, name = key.removeprefix(prefix + _KEPT).partition(".")
+        if key == prefix + _STEP and value.numel() == 1:
+            step = int(value)
+        elif key.startswith(prefix + _KEPT) and dim.isdecimal() and value.dim() == 1:
+            widths.kept[name, int(dim)] = value.detach().cpu().to(torch.int64).numpy()
+        else:
+            raise CheckpointError(f"{key} of the state dict is not known to this version of scfx")
+    return widths, step
+
+
+def plan_to(graph: ChannelGraph, present: Widths, wanted: Widths) -> PrunePlan:
+    """The plan that leaves exactly the wanted indices.
+
+    Args:
+        graph: Of the module as it is.
+        present: What the module has left.
+        wanted: What the saved one had left.
+
+    Raises:
+        CheckpointError: They can't be reached by removing channels: another model, or a module that has lost more.
+    """
+    left = dict(_relative(graph, present, wanted))
+    removed: dict[Var, Mask] = {}
+    for axis in graph.axes:
+        for member in axis.members:
+            mask = left.get((member.name, member.dim))
+            if mask is not None and axis._var not in removed:
+                removed[axis._var] = np.array(
+                    [not mask[member.indices(channel)].any() for channel in range(axis.size)], bool
+                )
+                if axis.pinned is not None and removed[axis._var].any():
+                    raise CheckpointError(
+                        f"{member} has lost channels in the checkpoint, but may not shrink here ({axis.pinned}): "
+                        "compress the model that was saved, with the same `keep` and `outputs`"
+                    )
+    kept = {axis: ~mask for axis, mask in removed.items()}
+    for name, dims in graph._inference.state.items():
+        for dim, term in enumerate(dims):
+            mask = over(term, kept)
+            if not np.array_equal(mask, left.get((name, dim), np.ones_like(mask))):
+                raise _other(f"dimension {dim} of {name} can't lose what it has lost there")
+    return make_plan(graph, removed)
+
+
+def is_entry(key: str) -> bool:
+    """Whether a key of a module's own state dict is one of the entries that are written here."""
+    return key.startswith((_KEPT, _STEP))
+
+
+def check_names(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Compares the names in a state dict with those of the module.
+
+    Raises:
+        CheckpointError: Some are missing, or not known here.
+    """
+    missing = sorted(own.keys() - state.keys())
+    unexpected = sorted(key for key in state if key not in own and not is_entry(key))
+    if missing or unexpected:
+        found = ((missing, "missing there"), (unexpected, "unknown here"))
+        raise _other(" and ".join(f"{_few(names)} {what}" for names, what in found if names))
+
+
+def check_shapes(own: Mapping[str, Any], plan: PrunePlan, state: Mapping[str, Any], prefix: str) -> None:
+    """Compares the shapes in a state dict with those that this module will have after the plan.
+
+    Raises:
+        CheckpointError: Some differ.
+    """
+    for name, tensor in own.items():
+        value = state.get(prefix + name)
+        kept = plan.kept.get(name, (None,) * tensor.dim())
+        sizes = [size if index is None else len(index) for size, index in zip(tensor.shape, kept, strict=True)]
+        if isinstance(value, Tensor) and list(value.shape) != sizes:
+            raise _other(f"{prefix}{name} has the shape {tuple(value.shape)} there and {tuple(sizes)} here")
+
+
+def _relative(graph: ChannelGraph, present: Widths, wanted: Widths) -> Iterator[tuple[tuple[str, int], Mask]]:
+    """For each dimension that has lost something, which of its present indices are wanted."""
+    unknown = sorted({name for name, _ in wanted.kept} - set(graph._inference.state))
+    if unknown:
+        raise _other(f"{_few(unknown)} unknown here")
+    for (name, dim), index in {**dict.fromkeys(present.kept), **wanted.kept}.items():
+        dims = graph._inference.state[name]
+        if dim >= len(dims):
+            raise _other(f"{name} has only {len(dims)} dimensions here")
+        here = present.kept.get((name, dim), np.arange(dims[dim].size))
+        mask = np.ones(len(here), bool) if index is None else np.isin(here, index)
+        if index is None or not np.array_equal(here[mask], index):
+            raise _other(
+                f"dimension {dim} of {name} has lost other indices here; load into a fresh scfx.compress(model)"
+            )
+        yield (name, dim), mask
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _other(what: str) -> CheckpointError:
+    return CheckpointError(f"the state dict is not one of this module: {what}. Nothing was changed")
