@@ -33,18 +33,18 @@ UNARY = (
 
 @operation
 def unary(b: Builder, n: Numbers) -> None:
-    if x := b.pick(n[0]):
-        b.emit(UNARY[(n[1] + 8 * n[2]) % len(UNARY)].format(x), x.shape)
+    if x := b.any(n[0]):
+        b.emit(UNARY[(n[1] + 8 * n[2]) % len(UNARY)].format(x), x.shape, x.last)
 
 
 @operation
 def binary(b: Builder, n: Numbers) -> None:
     """Two values of one shape."""
-    if not (x := b.pick(n[0])):
+    if not (x := b.any(n[0])):
         return
-    if y := b.pick(n[1] + 1, lambda value: value.shape == x.shape):
+    if y := b.any(n[1] + 1, lambda value: value.shape == x.shape and value.last == x.last):
         form = ("{} + {}", "{} * {}", "{} - {}", "torch.maximum({}, {})", "torch.add({}, {}, alpha=0.5)")[n[2] % 5]
-        b.emit(form.format(x, y), x.shape)
+        b.emit(form.format(x, y), x.shape, x.last)
 
 
 @operation
@@ -264,12 +264,12 @@ def gram(b: Builder, n: Numbers) -> None:
 @operation
 def in_place(b: Builder, n: Numbers) -> None:
     """Change a fresh copy in place, through itself or through a view."""
-    if x := b.pick(n[0]):
+    if x := b.any(n[0]):
         copy = b.let(f"{x} * 1.5")
         if n[1] % 3 == 0:
             b.lines.append(f"{copy}.add_({x})")
         elif n[1] % 3 == 1:
             b.lines.append(f"F.relu({copy}, inplace=True)")
         else:
-            b.lines.append(f"{copy}[:, {n[2] % x.channels}].mul_(0.5)")
-        b.emit(f"{copy} + 0.0", x.shape)
+            b.lines.append(f"{copy}[{'...' if x.last else ':'}, {n[2] % x.channels}].mul_(0.5)")
+        b.emit(f"{copy} + 0.0", x.shape, x.last)

@@ -1,33 +1,75 @@
-"""Random convolutional networks as small Python programs, which print as their source when a test fails.
+"""Random networks as small Python programs, which print as their source when a test fails.
 
-A network is drawn as a list of recipes: the name of an operation and four small numbers. A recipe that fits no value of
-the program so far is skipped, so that any list of recipes is a network and hypothesis shrinks failures by deleting
-recipes. Random training behaviour (dropout with p > 0) and operators with infinite slopes are left out on purpose.
+A network is drawn as a list of recipes: the name of an operation and seven small numbers. A recipe that fits no value
+of the program so far is skipped, so that any list of recipes is a network, and failures shrink by deleting recipes.
+Random training behaviour (dropout with p > 0) and operators with infinite slopes are left out on purpose.
 """
 
 import hashlib
 import linecache
+import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 # Imported for the operations that they register, plain ones first.
-from tests import network_layers, network_shapes
+from tests import (
+    network_attention,
+    network_layers,
+    network_norms,
+    network_regrouping,
+    network_sequences,
+    network_shapes,
+)
 from tests.network_builder import OPERATIONS, Builder, Numbers, Value, is_map
 
-__all__ = ["OPERATIONS", "Network", "network_layers", "network_shapes", "networks", "write"]
+__all__ = [
+    "OPERATIONS",
+    "Draft",
+    "Network",
+    "draft",
+    "network_attention",
+    "network_layers",
+    "network_norms",
+    "network_regrouping",
+    "network_sequences",
+    "network_shapes",
+    "networks",
+]
 
 INPUT_SHAPES = ((3, 6, 6), (4, 5, 4), (3, 8), (2, 4, 3, 3), (4, 8, 8), (6,))
 """Shapes of the first input without the batch: mostly images."""
 
 FREQUENT = ("convolution", "batch_norm", "unary", "residual", "concatenate", "binary", "linear")
 """Operations drawn more often, so that most networks have channels to remove between the rare ones."""
+
+SEQUENCE_SHAPES = ((6, 8), (4, 6), (5, 4), (4, 4, 6), (8, 3))
+"""Shapes of the first input of a network on sequences: positions and then features."""
+
+SEQUENCE_FREQUENT = (
+    "dense",
+    "attention",
+    "fused_attention",
+    "mlp",
+    "feature_norm",
+    "written_norm",
+    "binary",
+    "joined_features",
+    "through_heads",
+    "unary",
+)
+"""Operations drawn more often in networks on sequences."""
+
+RECENT = (0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7)
+"""Which value an operation reads first: mostly the last one, so that networks are deep and not full of dead ends."""
+
+IMPORTS = "import math\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn\n"
+"""What a printed program needs to run."""
 
 Recipe = tuple[str, Numbers]
 
@@ -42,11 +84,12 @@ class Network:
     def build(self, seed: int = 0) -> nn.Module:
         """Return the network in float64 with random weights and, where it has a batch norm, random statistics."""
         filename = f"<random network {hashlib.sha1(self.source.encode()).hexdigest()[:12]}>"
-        linecache.cache[filename] = (len(self.source), None, self.source.splitlines(keepends=True), filename)
-        namespace: dict[str, type[nn.Module]] = {"torch": torch, "nn": nn, "F": F}  # type: ignore[dict-item]
-        exec(compile(self.source, filename, "exec"), namespace)
+        text = IMPORTS + self.source
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+        namespace: dict[str, Any] = {}
+        exec(compile(text, filename, "exec"), namespace)
         torch.manual_seed(seed)
-        net = namespace["Net"]().double()
+        net: nn.Module = namespace["Net"]().double()
         for module in net.modules():
             if isinstance(module, nn.modules.batchnorm._NormBase):
                 _randomise(module)
@@ -58,7 +101,8 @@ class Network:
         return tuple(torch.randn((batch, *s), dtype=torch.float64, generator=generator) for s in self.input_shapes)
 
     def __repr__(self) -> str:
-        return f"\n# inputs: {', '.join(str(('batch', *shape)) for shape in self.input_shapes)}\n{self.source}"
+        inputs = ", ".join(str(("batch", *shape)) for shape in self.input_shapes)
+        return f"\n{IMPORTS}\n# inputs: {inputs}\n{self.source}"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Print as source in hypothesis's reports too, which would show the fields of a dataclass."""
@@ -77,53 +121,77 @@ def _randomise(norm: nn.modules.batchnorm._NormBase) -> None:
 
 def _head(b: Builder, value: Value, head: int) -> str:
     """Return the expression of an output: a linear layer on pooled or flattened features, or plain features."""
-    name, shape = value.name, value.shape
+    name, size, first = value.name, value.channels, 1 if value.last else 2
     if head == 3:
         return name
     if value.space and head % 2 == 0:
-        name, shape = f"{name}.mean({tuple(range(2, 2 + len(value.space)))})", shape[:1]
-    elif value.space:
-        name, shape = f"{name}.flatten(1)", (torch.Size(shape).numel(),)
-    return f"{b.attribute(f'nn.Linear({shape[0]}, 3)')}({name})"
+        name = f"{name}.mean({tuple(range(first, first + len(value.space)))})"
+    elif value.space and not (value.last and head == 5):
+        name, size = f"{name}.flatten(1)", math.prod(value.shape)
+    return f"{b.linear(size, 3)}({name})"
 
 
-def write(
-    inputs: Sequence[tuple[int, ...]], recipes: Sequence[Recipe], heads: Sequence[tuple[int, int]] = ((0, 0),)
-) -> Network:
-    """Write the program of a list of recipes.
+@dataclass(frozen=True)
+class Draft:
+    """What a network is written from. Any recipes make a network: those that fit no value are skipped."""
 
-    Args:
-        inputs: shapes of the inputs without the batch.
-        recipes: operations in order, each a key of `OPERATIONS` and four numbers from 0 to 7.
-        heads: for each output, which value it reads (0 is the last one) and how it ends (see `_head`).
-    """
-    b = Builder([Value(f"x{i}", tuple(shape)) for i, shape in enumerate(inputs)])
-    arguments = ", ".join(value.name for value in b.values)
-    for name, numbers in recipes:
-        OPERATIONS[name](b, numbers)
-    results = []
-    for number, head in heads:
-        value = b.pick(number)
-        assert value is not None
-        results.append(_head(b, value, head))
-    setup = textwrap.indent("\n".join(["super().__init__()", *b.setup]), " " * 8)
-    body = textwrap.indent("\n".join([*b.lines, f"return {', '.join(results)}"]), " " * 8)
-    source = f"class Net(nn.Module):\n    def __init__(self):\n{setup}\n\n    def forward(self, {arguments}):\n{body}\n"
-    return Network(source, tuple(tuple(shape) for shape in inputs))
+    inputs: tuple[tuple[int, ...], ...]
+    """Shapes of the inputs without the batch."""
+    recipes: tuple[Recipe, ...]
+    """Operations in order, each a key of `OPERATIONS` and seven numbers from 0 to 7."""
+    heads: tuple[tuple[int, int], ...] = ((0, 0),)
+    """For each output, which value it reads (0 is the last one) and how it ends (see `_head`)."""
+    last: bool = False
+    """Whether the inputs are sequences."""
+
+    def write(self) -> Network:
+        """Write the program."""
+        b = Builder([Value(f"x{i}", tuple(shape), self.last) for i, shape in enumerate(self.inputs)])
+        arguments = ", ".join(value.name for value in b.values)
+        for name, numbers in self.recipes:
+            OPERATIONS[name](b, numbers)
+        results = []
+        for number, head in self.heads:
+            value = b.any(number)
+            assert value is not None
+            results.append(_head(b, value, head))
+        setup = textwrap.indent("\n".join(["super().__init__()", *b.setup]), " " * 8)
+        body = textwrap.indent("\n".join([*b.lines, f"return {', '.join(results)}"]), " " * 8)
+        source = (
+            f"class Net(nn.Module):\n    def __init__(self):\n{setup}\n\n    def forward(self, {arguments}):\n{body}\n"
+        )
+        return Network(source + "\n", self.inputs)
+
+
+Choose = Callable[[Sequence[Any]], Any]
+"""Chooses one of several options, the first of which is the plainest."""
+
+
+def draft(choose: Choose, most: int = 14) -> Draft:
+    """Choose a network of up to `most` operations, on images or on sequences."""
+
+    def recipe() -> Recipe:
+        return choose(operations), (choose(RECENT), *(choose(range(8)) for _ in range(6)))
+
+    last = choose((False, True))
+    operations = (SEQUENCE_FREQUENT if last else FREQUENT) * 3 + tuple(OPERATIONS)
+    first = choose(SEQUENCE_SHAPES if last else INPUT_SHAPES)
+    inputs = [first]
+    if choose(range(4)) == 3:
+        width = choose((3, 4, 6))
+        inputs.append((*first[:-1], width) if last else (width, *first[1:]))
+    layer = "dense" if last else "convolution" if is_map(Value("x0", first)) else "linear"
+    recipes = [(layer, (0, choose(range(4)), 0, 0, 0, 0, 0)) for _ in range(2)]
+    recipes += [recipe() for _ in range(3)]
+    while len(recipes) < most and choose(range(8)):
+        recipes.append(recipe())
+    heads = [(0, choose((0, 1, 0, 5, 0, 1, 3)))]
+    while len(heads) < 3 and choose(range(3)) == 2:
+        heads.append((choose(range(8)), choose((0, 1, 0, 5, 3))))
+    return Draft(tuple(inputs), tuple(recipes), tuple(heads), last)
 
 
 @st.composite
 def networks(draw: st.DrawFn, most: int = 14) -> Network:
-    """Return random networks of up to `most` operations."""
-    number = st.integers(0, 7)
-    numbers = st.tuples(number, number, number, number)
-    recipe = st.tuples(st.sampled_from(FREQUENT * 3 + tuple(OPERATIONS)), numbers)
-    first = draw(st.sampled_from(INPUT_SHAPES))
-    inputs = [first]
-    if draw(st.integers(0, 3)) == 3:
-        inputs.append((draw(st.sampled_from((3, 4, 6))), *first[1:]))
-    layer = "convolution" if is_map(Value("x0", first)) else "linear"
-    begin = [(layer, (0, draw(st.integers(0, 3)), 0, 0)) for _ in range(2)]
-    recipes = draw(st.lists(recipe, min_size=3, max_size=most))
-    heads = draw(st.lists(st.tuples(number, st.sampled_from((0, 1, 0, 1, 3))), max_size=2))
-    return write(inputs, [*begin, *recipes], [(0, draw(st.sampled_from((0, 1, 0, 1, 0, 1, 3)))), *heads])
+    """Return random networks of up to `most` operations, on images or on sequences."""
+    return draft(lambda options: draw(st.sampled_from(options)), most).write()

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import scfx
+from scfx.plan import PrunePlan
 from tests.comparison import TOLERANCE, require_equal
 from tests.double import DoublePrecision
 from tests.observation import Inputs, MakeInputs, OneThread, maker, observe, state_of
@@ -40,6 +41,10 @@ class Outcome:
     """Number of channels that "everything_first" zeroed, less those that pruning removed (some go as a consequence)."""
     zeroed: list[list[Zeroed]] = field(default_factory=list)
     """What was zeroed before each round's pruning."""
+    operators: set[str] = field(default_factory=set)
+    """Qualified names of the operators of both graphs."""
+    plans: list[PrunePlan] = field(default_factory=list)
+    """What each round's pruning did."""
 
     @property
     def worst(self) -> float:
@@ -140,6 +145,9 @@ def check_exact(
     owner = make_optimizer(kind, list(net.parameters()))
     outcome = Outcome(twin.checks, [total_channels(net.channels)], [sum(p.numel() for p in net.parameters())])
     cases = [(training, batch) for batch in batches for training in (False, True)]
+    for training in (False, True):
+        nodes = net.train(training).graph_module.graph.nodes
+        outcome.operators |= {str(node.target) for node in nodes if node.op == "call_function"}
     twin.compare("as captured", cases, seed, tolerance)
     for turn in range(rounds + 1):
         observe(net, inputs(4, seed + turn), True, seed + turn, scale=None)
@@ -165,6 +173,7 @@ def check_exact(
         outcome.channels.append(total_channels(net.channels))
         outcome.weights.append(sum(p.numel() for p in net.parameters()))
         outcome.zeroed.append(zeroed)
+    outcome.plans = twin.plans
     return outcome
 
 

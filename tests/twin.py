@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import scfx
+from scfx.plan import PrunePlan
 from tests.comparison import compare, require_equal
 from tests.full_size import Kept, gather, scatter
 from tests.observation import Inputs, MakeInputs, Observation, observe, restore, state_of
@@ -42,6 +43,7 @@ class Twin:
         self.kept: Kept = {n: tuple(torch.arange(s) for s in t.shape) for n, t in self.full.items()}
         self.checks: list[Check] = []
         self.turn = -1
+        self.plans: list[PrunePlan] = []
 
     def note(self) -> None:
         """Take the network's present values as the reference's."""
@@ -57,6 +59,7 @@ class Twin:
         seconds = time.process_time() - start
         self.turn += 1
         assert str(report).strip(), f"{self.name}: the report of prune() prints as nothing"
+        self.plans.append(report.plan)
         for name, dims in report.plan.kept.items():
             if name in self.kept:
                 self.kept[name] = tuple(
