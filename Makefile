@@ -1,6 +1,7 @@
 # Each target does all its own set-up in .venv: a bare machine with Python 3.11, make and gcc is enough.
 #   make demo    watch a residual network compress itself while it learns to read digits (writes to demo/)
 #   make test    the whole test suite; ARGS are passed on, as in `make test ARGS="-k concat"`
+#   make fuzz    prune many random networks and compare: N of them, the first with SEED
 #   make check   ruff and strict type checking
 #   make format  let ruff rewrite what it can
 # The set-up runs again when pyproject.toml or constraints.txt change, or the checkout moves.
@@ -16,16 +17,19 @@ STAMP := $(VENV)/ready-$(shell (pwd -P; cat pyproject.toml constraints.txt) | ck
 CODE := $(wildcard scfx tests examples benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test fuzz check format clean
 
 help:
-	@sed -n '2,5s/^# *//p' Makefile
+	@sed -n '2,6s/^# *//p' Makefile
 
 demo: $(STAMP)
 	@$(PY) -m scfx demo $(ARGS)
 
 test: $(STAMP)
 	@$(PY) -m pytest -n $(JOBS) $(ARGS)
+
+fuzz: $(STAMP)
+	@$(PY) -m tests.fuzz $(or $(N),1000) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: $(STAMP)
 	@$(PY) -m ruff check .

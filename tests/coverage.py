@@ -36,6 +36,17 @@ class Coverage:
                     self.rewrites["operators replaced"] += edit.target is not None
                     self.resized[edit.target or ", ".join(edit.arguments)] += 1
 
+    def merge(self, other: "Coverage") -> None:
+        """Add the counts of another run."""
+        self.networks += other.networks
+        for mine, more in (
+            (self.rejected, other.rejected),
+            (self.operators, other.operators),
+            (self.rewrites, other.rewrites),
+            (self.resized, other.resized),
+        ):
+            mine.update(more)
+
     def lines(self) -> Iterator[str]:
         """Yield the summary, line by line."""
         yield f"{self.networks} networks compared in {self.seconds:.0f} s"

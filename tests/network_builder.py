@@ -1,6 +1,7 @@
 """The state of a random network while it is written, statement by statement, as Python source."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -73,6 +74,11 @@ class Builder:
     def sequence(self, number: int, accepts: Callable[[Value], bool] = lambda value: True) -> Value | None:
         """Return one of the acceptable sequences."""
         return self.any(number, lambda value: value.last and accepts(value))
+
+    def unread(self) -> list[Value]:
+        """Return the values that no statement reads, the most recent one first."""
+        read = {name for line in self.lines for name in re.findall(r"\w+", line.partition(" = ")[2] or line)}
+        return [value for value in reversed(self.values) if value.name not in read]
 
     def attribute(self, constructor: str) -> str:
         """Add a line to `__init__` that makes a submodule or a parameter; return how to read it."""

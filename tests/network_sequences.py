@@ -148,10 +148,12 @@ def pooled(b: Builder, n: Numbers) -> None:
 @operation
 def modulate(b: Builder, n: Numbers) -> None:
     """Shift, scale or gate a sequence by something made of a vector."""
-    x = b.sequence(n[0])
-    v = b.pick(n[1], is_vector)
-    if x is None or v is None:
+    if not (x := b.sequence(n[0])):
         return
+    v = b.pick(n[1], is_vector)
+    if v is None:
+        dims = ", ".join(str(1 + index) for index in range(len(x.space)))
+        v = Value(b.let(f"{x}.mean(({dims}))"), (x.channels,))
     index = ", ".join([":", *("None" for _ in x.space)])
     if n[2] % 3 == 0:
         shift, scale = b.fresh("t"), b.fresh("t")
@@ -277,8 +279,3 @@ def product(b: Builder, n: Numbers) -> None:
     elif kind == 4:
         call = f'torch.einsum("bic,bid->bcd", {x}, {y})'
         b.emit(f"torch.tanh({call}).flatten(1)", (x.channels * y.channels,))
-
-
-def sequences_of(b: Builder, x: Value) -> list[Value]:
-    """Return the sequences with the positions of another one."""
-    return [value for value in reversed(b.values) if value.last and value.space == x.space]

@@ -48,7 +48,7 @@ INPUT_SHAPES = ((3, 6, 6), (4, 5, 4), (3, 8), (2, 4, 3, 3), (4, 8, 8), (6,))
 FREQUENT = ("convolution", "batch_norm", "unary", "residual", "concatenate", "binary", "linear")
 """Operations drawn more often, so that most networks have channels to remove between the rare ones."""
 
-SEQUENCE_SHAPES = ((6, 8), (4, 6), (5, 4), (4, 4, 6), (8, 3))
+SEQUENCE_SHAPES = ((6, 8), (4, 6), (5, 4), (4, 4, 6), (8, 3), (2, 4, 4))
 """Shapes of the first input of a network on sequences: positions and then features."""
 
 SEQUENCE_FREQUENT = (
@@ -140,7 +140,7 @@ class Draft:
     recipes: tuple[Recipe, ...]
     """Operations in order, each a key of `OPERATIONS` and seven numbers from 0 to 7."""
     heads: tuple[tuple[int, int], ...] = ((0, 0),)
-    """For each output, which value it reads (0 is the last one) and how it ends (see `_head`)."""
+    """For each output, which of the values without a reader it reads, 0 is the last, and how it ends (see `_head`)."""
     last: bool = False
     """Whether the inputs are sequences."""
 
@@ -150,11 +150,8 @@ class Draft:
         arguments = ", ".join(value.name for value in b.values)
         for name, numbers in self.recipes:
             OPERATIONS[name](b, numbers)
-        results = []
-        for number, head in self.heads:
-            value = b.any(number)
-            assert value is not None
-            results.append(_head(b, value, head))
+        unread = b.unread()
+        results = [_head(b, unread[number % len(unread)], head) for number, head in self.heads]
         setup = textwrap.indent("\n".join(["super().__init__()", *b.setup]), " " * 8)
         body = textwrap.indent("\n".join([*b.lines, f"return {', '.join(results)}"]), " " * 8)
         source = (
@@ -173,8 +170,8 @@ def draft(choose: Choose, most: int = 14) -> Draft:
     def recipe() -> Recipe:
         return choose(operations), (choose(RECENT), *(choose(range(8)) for _ in range(6)))
 
-    last = choose((False, True))
-    operations = (SEQUENCE_FREQUENT if last else FREQUENT) * 3 + tuple(OPERATIONS)
+    last = choose((False, True, True))
+    operations = (SEQUENCE_FREQUENT if last else FREQUENT) * 4 + tuple(OPERATIONS)
     first = choose(SEQUENCE_SHAPES if last else INPUT_SHAPES)
     inputs = [first]
     if choose(range(4)) == 3:
@@ -185,9 +182,7 @@ def draft(choose: Choose, most: int = 14) -> Draft:
     recipes += [recipe() for _ in range(3)]
     while len(recipes) < most and choose(range(8)):
         recipes.append(recipe())
-    heads = [(0, choose((0, 1, 0, 5, 0, 1, 3)))]
-    while len(heads) < 3 and choose(range(3)) == 2:
-        heads.append((choose(range(8)), choose((0, 1, 0, 5, 3))))
+    heads = [(index, choose((0, 1, 0, 5, 0, 1, 3))) for index in range(choose((1, 2, 3)))]
     return Draft(tuple(inputs), tuple(recipes), tuple(heads), last)
 
 
