@@ -23,11 +23,11 @@ class Coverage:
     """How often each operator's arguments were resized, or the operator replaced by its counted form."""
     seconds: float = 0.0
 
-    def add(self, outcome: Outcome) -> None:
-        """Count a network that passed."""
+    def add(self, *trials: Outcome) -> None:
+        """Count a network that passed one or more trials."""
         self.networks += 1
-        self.operators.update(outcome.operators)
-        for plan in outcome.plans:
+        self.operators.update(trials[0].operators)
+        for plan in (plan for outcome in trials for plan in outcome.plans):
             self.rewrites["channels removed"] += sum(before - after for _, before, after in plan.channels)
             self.rewrites["tensors sliced"] += len(plan.kept)
             for edits in plan.edits.values():

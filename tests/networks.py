@@ -164,14 +164,20 @@ Choose = Callable[[Sequence[Any]], Any]
 """Chooses one of several options, the first of which is the plainest."""
 
 
-def draft(choose: Choose, most: int = 14) -> Draft:
-    """Choose a network of up to `most` operations, on images or on sequences."""
+def draft(choose: Choose, most: int = 14, favourites: tuple[str, ...] = ()) -> Draft:
+    """Choose a network of up to `most` operations, on images or on sequences.
+
+    Args:
+        choose: makes every choice.
+        most: the largest number of operations.
+        favourites: operations that are to be drawn more often than the usual ones.
+    """
 
     def recipe() -> Recipe:
         return choose(operations), (choose(RECENT), *(choose(range(8)) for _ in range(6)))
 
     last = choose((False, True, True))
-    operations = (SEQUENCE_FREQUENT if last else FREQUENT) * 4 + tuple(OPERATIONS)
+    operations = (favourites or (SEQUENCE_FREQUENT if last else FREQUENT)) * 4 + tuple(OPERATIONS)
     first = choose(SEQUENCE_SHAPES if last else INPUT_SHAPES)
     inputs = [first]
     if choose(range(4)) == 3:

@@ -14,20 +14,25 @@ from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Choice, Operator, Record
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Planted:
     """A wrong rule, the operator that it is planted for, and what a network does with that operator."""
 
     name: str
     target: str
     record: Record
-    use: Callable[["Sandwich", Tensor], Tensor]
+    use: Callable[[Any, Tensor], Tensor]
     groups: int = 1
     """Groups of the convolution in the middle."""
+    operations: tuple[str, ...] = ()
+    """Operations of random networks that use the operator."""
 
     def build(self) -> nn.Module:
         torch.manual_seed(0)
         return Sandwich(self.use, self.groups).double()
+
+    def example(self) -> tuple[Tensor, ...]:
+        return (torch.randn(2, 3, 5, 5, dtype=torch.float64),)
 
 
 class Sandwich(nn.Module):
@@ -46,7 +51,7 @@ class Sandwich(nn.Module):
         return y
 
 
-def _changed(target: str, **changes: Any) -> Record:
+def changed(target: str, **changes: Any) -> Record:
     """Return an operator's own record with other attributes; a callable gets the right value."""
 
     def change(operator: Operator) -> Operator:
@@ -63,7 +68,7 @@ def _changed(target: str, **changes: Any) -> Record:
     return Choice(targets=record.targets, choose=choose)
 
 
-def _pointwise(target: str, count: int = 1, zero: str = "self") -> Pattern:
+def pointwise(target: str, count: int = 1, zero: str = "self") -> Pattern:
     """Return a record that treats every index of equally shaped operands on its own, and keeps zeros."""
     return Pattern(
         targets=(target,),
@@ -83,55 +88,55 @@ PLANTED = (
     Planted(
         "batch norm is pointwise along batch and space",
         "aten.batch_norm.default",
-        _changed("aten.batch_norm.default", pointwise="b c *s"),
+        changed("aten.batch_norm.default", pointwise="b c *s"),
         _normalised_weight,
     ),
     Planted(
         "group norm forgets its count",
         "aten.group_norm.default",
-        _changed("aten.group_norm.default", counted=None),
+        changed("aten.group_norm.default", counted=None),
         lambda net, x: F.group_norm(x, 2),
     ),
     Planted(
         "group norm is pointwise",
         "aten.group_norm.default",
-        _changed("aten.group_norm.default", pointwise="b G c", statistic="", counted=None, zero="input*weight + bias"),
+        changed("aten.group_norm.default", pointwise="b G c", statistic="", counted=None, zero="input*weight + bias"),
         lambda net, x: F.group_norm(x, 2),
     ),
     Planted(
         "layer norm forgets its count",
         "aten.layer_norm.default",
-        _changed("aten.layer_norm.default", counted=None),
+        changed("aten.layer_norm.default", counted=None),
         lambda net, x: F.layer_norm(x.permute(0, 2, 3, 1), (8,)).permute(0, 3, 1, 2),
     ),
     Planted(
         "a mean forgets its count",
         "aten.mean.dim",
-        _changed("aten.mean.dim", counted=None),
+        changed("aten.mean.dim", counted=None),
         lambda net, x: x + x.mean(1, keepdim=True),
     ),
     Planted(
         "softmax is pointwise",
         "aten.softmax.int",
-        _pointwise("aten.softmax.int"),
+        pointwise("aten.softmax.int"),
         lambda net, x: torch.softmax(x, 1),
     ),
     Planted(
         "sigmoid keeps zeros",
         "aten.sigmoid.default",
-        _pointwise("aten.sigmoid.default"),
+        pointwise("aten.sigmoid.default"),
         lambda net, x: torch.sigmoid(x),
     ),
     Planted(
         "a sum is zero where either operand is",
         "aten.add.Tensor",
-        _pointwise("aten.add.Tensor", 2, "self*other"),
+        pointwise("aten.add.Tensor", 2, "self*other"),
         lambda net, x: torch.relu(x) + net.middle(x),
     ),
     Planted(
         "a convolution has no groups",
         "aten.conv2d.default",
-        _changed(
+        changed(
             "aten.conv2d.default",
             signature="b i *s, o j *k, o -> b o *t",
             pointwise="b o",
@@ -144,13 +149,13 @@ PLANTED = (
     Planted(
         "a convolution does not need its bias to be zero",
         "aten.conv2d.default",
-        _changed("aten.conv2d.default", zero="input*weight"),
+        changed("aten.conv2d.default", zero="input*weight"),
         lambda net, x: torch.sin(x),
     ),
     Planted(
         "a maximum is zero where either operand is",
         "aten.maximum.default",
-        _pointwise("aten.maximum.default", 2, "self*other"),
+        pointwise("aten.maximum.default", 2, "self*other"),
         lambda net, x: torch.maximum(x, net.middle(x)),
     ),
 )

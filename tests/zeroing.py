@@ -10,15 +10,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-Variant = Literal["everything", "producers", "almost", "branches", "consumers", "partly", "weights"]
+Variant = Literal["everything", "producers", "almost", "branches", "pieces", "consumers", "partly", "weights"]
 
-VARIANTS: tuple[Variant, ...] = ("everything", "producers", "almost", "branches", "consumers", "partly", "weights")
+VARIANTS: tuple[Variant, ...] = (
+    "everything",
+    "producers",
+    "almost",
+    "branches",
+    "pieces",
+    "consumers",
+    "partly",
+    "weights",
+)
 """Which entries of a channel become zero.
 
 everything: each parameter entry that lines up with the channel. Exactly removable wherever the channel ends in sinks.
 producers: weights that write the channel, their biases, norm scales and shifts.
 almost: those of "producers", each with some probability, so that often just one of them keeps the channel alive.
 branches: those of "producers" in some of the modules, so that a sum or a product gets one operand that is zero.
+pieces: those of "producers", but of each run of neighbouring indices all or none, so that of one parameter that makes
+    several things, as a fused projection does, some may stay.
 consumers: only the weights that read it.
 partly: each parameter with some probability, so that what is left may or may not matter.
 weights: only weights that write it, biases and norms stay; as a quantizer at zero bits does. Mostly leaves a constant.
@@ -99,6 +110,7 @@ def _zeroed_channels(
         "producers": lambda channel: writes,
         "almost": lambda channel: writes and chance(),
         "branches": lambda channel: writes and module[channel],
+        "pieces": lambda channel: writes,
         "consumers": lambda channel: not writes,
         "partly": lambda channel: chance(),
         "weights": lambda channel: writes and weight,
@@ -106,11 +118,17 @@ def _zeroed_channels(
     return [channel for channel in channels if chosen[variant](channel)]
 
 
-def _zero(parameter: Tensor, member: Member, channels: Sequence[int]) -> None:
-    if channels:
-        indices = np.concatenate([np.asarray(member.indices(channel)) for channel in channels])
+def _zero(parameter: Tensor, member: Member, channels: Sequence[int], rng: random.Random, share: float) -> None:
+    """Zero some channels, or about a share of their runs of neighbouring indices."""
+    runs = [run for channel in channels for run in _runs(np.asarray(member.indices(channel)))]
+    runs = [run for run in runs if share == 1.0 or rng.random() < share]
+    if runs:
         with torch.no_grad():
-            parameter.index_fill_(member.dim, torch.as_tensor(indices, device=parameter.device), 0.0)
+            parameter.index_fill_(member.dim, torch.as_tensor(np.concatenate(runs), device=parameter.device), 0.0)
+
+
+def _runs(indices: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    return np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1)
 
 
 def zero_channels(
@@ -156,7 +174,7 @@ def zero_channels(
             chosen = _zeroed_channels(
                 variant, channels, member.dim == along, parameter.ndim > 1, modules[owner], chance
             )
-            _zero(parameter, member, chosen)
+            _zero(parameter, member, chosen, rng, 0.6 if variant == "pieces" else 1.0)
         if channels:
             done.append(Zeroed(f"{members[0].name} dim {members[0].dim}", channels, variant))
     return done
