@@ -42,11 +42,11 @@ class Failure:
         return f"{self.network!r}\n# seed {self.seed}:\n{self.error}"
 
 
-def check(network: Network, seed: int) -> Iterator[Outcome]:
+def check(network: Network, seed: int, trials: int = TRIALS) -> Iterator[Outcome]:
     """Require that pruning a network changes nothing, in several trials, because capturing takes most of the time."""
     model, example = network.build(seed), network.example()
     captured = scfx.compress(model, example, quantize=False)
-    for trial in range(TRIALS):
+    for trial in range(trials):
         yield check_exact(
             copy.deepcopy(model),
             example,

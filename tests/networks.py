@@ -184,7 +184,7 @@ def draft(choose: Choose, most: int = 14, favourites: tuple[str, ...] = ()) -> D
         width = choose((3, 4, 6))
         inputs.append((*first[:-1], width) if last else (width, *first[1:]))
     layer = "dense" if last else "convolution" if is_map(Value("x0", first)) else "linear"
-    recipes = [(layer, (0, choose(range(4)), 0, 0, 0, 0, 0)) for _ in range(2)]
+    recipes: list[Recipe] = [(layer, (0, choose(range(4)), 0, 0, 0, 0, 0)) for _ in range(2)]
     recipes += [recipe() for _ in range(3)]
     while len(recipes) < most and choose(range(8)):
         recipes.append(recipe())
