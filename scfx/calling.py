@@ -11,10 +11,15 @@ import torch
 from torch.utils import _pytree as pytree
 
 from scfx.errors import InputError, UnknownNameError
+from scfx.guards import Guard
 from scfx.leaves import named_leaves, plain_spec, register_dataclasses, spec_from_plain
 
 if TYPE_CHECKING:
     from scfx.program import Mode
+
+
+class SizeError(InputError):
+    """The sizes of a call are ones at which the model branches another way than at capture."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +31,14 @@ class InputLeaf:
         shape: The size of each dimension, None where any size will do; None as a whole if the leaf is not a tensor.
         dtype: The dtype of a tensor, else None.
         value: What a leaf that is not a tensor was, and has to stay.
-        limits: `(dim, smallest, largest)` of free dimensions on whose size the model branches; largest None is no
-            limit.
+        fixed: Where the model made the size of a dimension a number, as ` at file:line in function: code`.
     """
 
     name: str
     shape: tuple[int | None, ...] | None
     dtype: torch.dtype | None
     value: object = None
-    limits: tuple[tuple[int, int, int | None], ...] = ()
+    fixed: tuple[tuple[int, str], ...] = ()
 
     def check(self, leaf: object) -> None:
         """Raise InputError unless `leaf` can stand in the place of this leaf."""
@@ -70,18 +74,12 @@ class InputLeaf:
             raise InputError(f"{self.name} has dtype {leaf.dtype}; the model was captured with {self.dtype}.")
         for dim, (expected, got) in enumerate(zip(self.shape, leaf.shape, strict=True)):
             if expected is not None and expected != got:
+                place = dict(self.fixed).get(dim)
+                because = f", which the model fixes{place}" if place else ""
                 raise InputError(
                     f"{self.name} has size {got} in dimension {dim}, shape {tuple(leaf.shape)}; the model was "
-                    "captured with "
-                    f"size {expected}, shape {_shape_text(self.shape)}. Capture it again to use it with another size."
-                )
-        for dim, smallest, largest in self.limits:
-            if leaf.shape[dim] < smallest or (largest is not None and leaf.shape[dim] > largest):
-                bound = f"at least {smallest}" if largest is None else f"between {smallest} and {largest}"
-                raise InputError(
-                    f"{self.name} has size {leaf.shape[dim]} in dimension {dim}, but what was captured holds for "
-                    f"sizes of {bound}: "
-                    f"the model branches on this size. Capture it again with an example of the size you need."
+                    f"captured with size {expected}, shape {_shape_text(self.shape)}{because}. Capture it again to use "
+                    "it with another size."
                 )
 
 
@@ -96,6 +94,7 @@ class CallSpec:
         out_specs: The structure of the output in each mode.
         output_names: The path of each output leaf in each mode, such as `[0]`, `['logits']`, `.logits`; empty for a
             bare tensor.
+        guards: What the sizes of a call have to meet, as the model branches on them.
     """
 
     signature: inspect.Signature
@@ -103,6 +102,7 @@ class CallSpec:
     inputs: tuple[InputLeaf, ...]
     out_specs: dict[Mode, pytree.TreeSpec] = field(default_factory=dict)
     output_names: dict[Mode, tuple[str, ...]] = field(default_factory=dict)
+    guards: tuple[Guard, ...] = ()
 
     @classmethod
     def of(cls, forward: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> CallSpec:
@@ -134,7 +134,20 @@ class CallSpec:
             leaves = self._by_name(bound)
         for record, leaf in zip(self.inputs, leaves, strict=True):
             record.check(leaf)
+        broken = next((guard for guard in self.guards if not guard.holds(bound)), None)
+        if broken is not None:
+            raise SizeError(self._refusal(broken, leaves))
         return leaves
+
+    def _refusal(self, guard: Guard, leaves: Sequence[Any]) -> str:
+        shapes = {
+            record.name: tuple(leaf.shape) for record, leaf in zip(self.inputs, leaves, strict=True) if record.shape
+        }
+        given = ", ".join(f"{name} has shape {shapes[name]}" for name in dict(guard.sizes))
+        return (
+            f"{given}, but what was captured holds where {guard.condition}: the model branches on this{guard.place}. "
+            "Capture it again with an example of the size you need."
+        )
 
     def unflatten(self, leaves: Sequence[Any], mode: Mode) -> Any:
         """Rebuild the output of the original in `mode` from its flat leaves."""

@@ -8,43 +8,45 @@ import warnings
 from typing import Any
 
 import torch
+from sympy import Symbol  # type: ignore[import-untyped]
 from torch import fx, nn
+from torch._dynamo import config as dynamo_config
 from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
 from scfx.calling import CallSpec, InputLeaf, split_example
-from scfx.errors import InputError
+from scfx.errors import CaptureError, InputError
+from scfx.guards import Guard, frozen_places, guards_of, multiples
 from scfx.leaves import names_of, register_dataclasses
 from scfx.program import MODES, Mode, Program
 from scfx.quiet import quiet
 from scfx.sanity import check_inputs, check_model, on_meta
 from scfx.selfcheck import check_program
-from scfx.sizes import Primes, annotate, frozen_lines, is_free, symbol_of
+from scfx.sizes import Primes, annotate, is_free
 from scfx.source import user_line
 from scfx.twin import bare, own_copy, same_random_state, twin
 from scfx.unlift import drop_regions, unlift
 from scfx.untraceable import explain_failure
 
 
-def capture(model: nn.Module, example_inputs: object, *, check: bool = True) -> Program:
-    """Capture `model` as graphs that share one set of parameters and that hold for any batch size.
+def capture(model: nn.Module, example_inputs: object, *, dynamic: bool = True, check: bool = True) -> Program:
+    """Capture `model` as graphs that share one set of parameters and that hold for any batch size, other sizes too.
 
     Args:
         model: The module to capture. It is copied: its parameters, buffers, flags and the random state stay as they
             are.
         example_inputs: A tensor, a tuple of positional arguments or a dict of keyword arguments. Dimension 0 of every
             tensor is taken for the batch. An example of one sample is doubled, as export takes a size of 1 to be fixed.
-        check: Compare both graphs with the original, on the example inputs and on one more sample. Without values, on
-            the meta device, there is nothing to compare and so no check.
+        dynamic: Whether every other size that the model leaves open stays open too, with the conditions that the model
+            sets. Where that is more than export can do, or comes out wrong, only the batch size does.
+        check: Compare both graphs with the original: on the example inputs, on one more sample, on one sample alone and
+            on other sizes. Without values, on the meta device, there is nothing to compare and so no check.
 
     Raises:
         ModelError: It is not a module, has no parameters, or holds NaN or infinite weights.
         InputError: The example inputs do not fit the model, or lie on another device.
         CaptureError: The model cannot be traced, or the captured graphs do not compute what it computes.
     """
-    from scfx.passes.mutations import mutated_buffers
-    from scfx.passes.normalize import normalize  # here, as passes import from scfx
-
     check_model(model)
     args, kwargs = split_example(example_inputs)
     CallSpec.of(model.forward, args, kwargs)
@@ -55,50 +57,78 @@ def capture(model: nn.Module, example_inputs: object, *, check: bool = True) -> 
         warnings.simplefilter("ignore")
         original = own_copy(model)
         args, kwargs = _fitting_example(original, args, kwargs)
-        call = CallSpec.of(model.forward, args, kwargs)
-        root = bare(original)
-        graphs: dict[Mode, fx.Graph] = {}
-        frozen: list[str] = []
-        for mode in MODES:
-            exported = _export(original, mode, args, kwargs)
-            call.out_specs[mode] = exported.call_spec.out_spec
-            call.output_names[mode] = names_of(call.out_specs[mode])
-            graphs[mode] = unlift(exported, root, call)
-            frozen.extend(line for line in frozen_lines(graphs[mode]) if line not in frozen)
-            call.inputs = _freed(call.inputs, graphs[mode], exported, first=mode == MODES[0])
-        written = set().union(*(mutated_buffers(graph, root) for graph in graphs.values()))
-        for graph in graphs.values():
-            normalize(graph, root, mutable=written)
-        drop_regions(root, list(graphs.values()))
-        primes = Primes(graphs)
-        for mode, graph in graphs.items():
-            annotate(graph, root, mode, primes)
-        program = Program(root, graphs, call)
-        if check and not on_meta(model):
-            check_program(program, original, args, kwargs, frozen)
+        if dynamic:
+            try:
+                return _captured(original, args, kwargs, check, every_size=True)
+            except Exception:  # whatever it is: if it has nothing to do with sizes, it comes again
+                pass
+        return _captured(original, args, kwargs, check, every_size=False)
+
+
+def _captured(
+    original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], check: bool, every_size: bool
+) -> Program:
+    """Capture `original` with `every_size` of its inputs free where it allows that, or that of dimension 0."""
+    from scfx.passes.mutations import mutated_buffers
+    from scfx.passes.normalize import normalize  # here, as passes import from scfx
+
+    call = CallSpec.of(original.forward, args, kwargs)
+    root = bare(original)
+    graphs: dict[Mode, fx.Graph] = {}
+    divisors: dict[Mode, dict[Symbol, int]] = {}
+    for mode in MODES:
+        exported = _export(original, mode, args, kwargs, every_size)
+        call.out_specs[mode] = exported.call_spec.out_spec
+        call.output_names[mode] = names_of(call.out_specs[mode])
+        graph = graphs[mode] = unlift(exported, root, call)
+        call.inputs = _freed(call.inputs, graph, first=mode == MODES[0])
+        call.guards = tuple(dict.fromkeys((*call.guards, *guards_of(graph, call.input_names))))
+        found = multiples(graph)
+        if found is None and every_size:
+            raise CaptureError("the sizes of the inputs have to meet equations for which there is no general solution.")
+        divisors[mode] = found or {}
+    call.guards = _needed(call)
+    written = set().union(*(mutated_buffers(graph, root) for graph in graphs.values()))
+    for graph in graphs.values():
+        normalize(graph, root, mutable=written)
+    drop_regions(root, list(graphs.values()))
+    primes = Primes(graphs, divisors)
+    for mode, graph in graphs.items():
+        annotate(graph, root, mode, primes)
+    program = Program(root, graphs, call)
+    if not on_meta(original) and check:
+        check_program(program, original, args, kwargs)
     return program
 
 
-def _export(original: nn.Module, mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ExportedProgram:
-    """Export a twin of `original` in `mode`, with dimension 0 of each input free where the model allows it."""
+def _export(
+    original: nn.Module, mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any], every_size: bool
+) -> ExportedProgram:
+    """Export a twin of `original` in `mode`, with `every_size` free that it leaves free, or the batch's alone."""
     module = twin(original).train(mode == "train")
     _name_extra_keywords(module, kwargs)
+    free = _free_sizes(module, args, kwargs, every_size)
     try:
-        with quiet():
-            return torch.export.export(
-                module, args, kwargs, dynamic_shapes=_free_batch(module, args, kwargs), strict=False
-            )
+        # Export's cache of shapes costs more than it saves where sizes are symbols.
+        with quiet(), dynamo_config.patch(fake_tensor_cache_enabled=False):
+            return torch.export.export(module, args, kwargs, dynamic_shapes=free, strict=False)
     except Exception as error:
+        if every_size:
+            raise
         raise explain_failure(error, original, mode, args, kwargs) from error
 
 
-def _free_batch(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return export's description of which sizes are free: dimension 0 of every tensor, if the model agrees."""
+def _free_sizes(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], every_size: bool) -> dict[str, Any]:
+    """Return export's description of the sizes that are free if the model agrees: all, or those of dimension 0."""
     arguments = inspect.signature(module.forward).bind(*args, **kwargs).arguments
-    free: dict[str, Any] = pytree.tree_map(
-        lambda leaf: {0: Dim.AUTO} if isinstance(leaf, torch.Tensor) and leaf.ndim else None, dict(arguments)
-    )
-    return free
+
+    def free(leaf: object) -> dict[int, Any] | None:
+        if not isinstance(leaf, torch.Tensor) or not leaf.ndim:
+            return None
+        return dict.fromkeys(range(leaf.ndim if every_size else 1), Dim.AUTO)
+
+    described: dict[str, Any] = pytree.tree_map(free, dict(arguments))
+    return described
 
 
 def _name_extra_keywords(module: nn.Module, kwargs: dict[str, Any]) -> None:
@@ -152,31 +182,25 @@ def _failure(original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any])
     return None
 
 
-def _freed(
-    inputs: tuple[InputLeaf, ...], graph: fx.Graph, exported: ExportedProgram, first: bool
-) -> tuple[InputLeaf, ...]:
+def _freed(inputs: tuple[InputLeaf, ...], graph: fx.Graph, first: bool) -> tuple[InputLeaf, ...]:
     """Return `inputs` with the sizes that are free in `graph`, and free already unless this is the `first` graph."""
     freed = []
-    for leaf, node in zip(inputs, (node for node in graph.nodes if node.op == "placeholder"), strict=True):
+    holders = [node for node in graph.nodes if node.op == "placeholder"]
+    for leaf, node, places in zip(inputs, holders, frozen_places(graph), strict=True):
         value = node.meta.get("val")
         if leaf.shape is None or not isinstance(value, torch.Tensor):
             freed.append(leaf)
             continue
-        shape: list[int | None] = []
-        limits = list(leaf.limits)
-        for dim, (known, size) in enumerate(zip(leaf.shape, value.shape, strict=True)):
-            free = is_free(size) and (first or known is None)
-            shape.append(None if free else known if known is not None else int(size))
-            limits.extend(limit for limit in (_limit(dim, size, exported) if free else ()) if limit not in limits)
-        freed.append(dataclasses.replace(leaf, shape=tuple(shape), limits=tuple(limits)))
+        shape = tuple(
+            None if is_free(size) and (first or known is None) else known if known is not None else int(size)
+            for known, size in zip(leaf.shape, value.shape, strict=True)
+        )
+        freed.append(dataclasses.replace(leaf, shape=shape, fixed=(*leaf.fixed, *places.items())))
     return tuple(freed)
 
 
-def _limit(dim: int, size: int | torch.SymInt, exported: ExportedProgram) -> tuple[tuple[int, int, int | None], ...]:
-    """Return the sizes for which the export holds. At least 2 is what export assumes of any size and says nothing."""
-    bounds = exported.range_constraints.get(symbol_of(size))
-    if bounds is None:
-        return ()
-    smallest = int(bounds.lower) if bounds.lower.is_Integer else 0
-    largest = int(bounds.upper) if bounds.upper.is_Integer else None
-    return ((dim, smallest, largest),) if smallest > 2 or largest is not None else ()
+def _needed(call: CallSpec) -> tuple[Guard, ...]:
+    """Return the guards that say something of a free size, and that sizes beside the batch are taken to be above 1."""
+    free = {(leaf.name, dim) for leaf in call.inputs for dim, size in enumerate(leaf.shape or ()) if size is None}
+    plural = [Guard(f"{name}.shape[{dim}] >= 2") for name, dim in sorted(free) if dim > 0]
+    return (*plural, *(guard for guard in call.guards if free & set(guard.sizes)))

@@ -19,19 +19,21 @@ from scfx.selection import kept_dims, output_positions
 __all__ = ["CompressedModule", "channel_graph", "compress"]
 
 
-def channel_graph(model: nn.Module, example_inputs: object) -> ChannelGraph:
+def channel_graph(model: nn.Module, example_inputs: object, dynamic: bool = True) -> ChannelGraph:
     """Analyses which channels of a model live and die together. The model is left untouched.
 
     Args:
         model: Any module that `torch.export` can trace.
         example_inputs: A tensor, a tuple of positional arguments, or a dict of keyword arguments.
+        dynamic: Whether lengths, heights and widths of the inputs stay free where the model allows it, as the batch
+            size does in any case. Without, capture takes less time.
 
     Raises:
         ModelError: The model is not a module, has no parameters, or holds NaN or infinite weights.
         InputError: The example inputs do not fit the model.
         CaptureError: The model cannot be captured; the message names the line and what could be captured instead.
     """
-    return ChannelGraph(capture(model, example_inputs))
+    return ChannelGraph(capture(model, example_inputs, dynamic=dynamic))
 
 
 def compress(
@@ -40,6 +42,7 @@ def compress(
     quantize: bool = True,
     keep: Iterable[str | nn.Module | Axis] | str | nn.Module = (),
     outputs: Iterable[str | int] | str | int | None = None,
+    dynamic: bool = True,
 ) -> CompressedModule:
     """Makes a module that computes what the model computes and can lose channels while it trains.
 
@@ -50,6 +53,8 @@ def compress(
             `prune()` removes channels that are zero already.
         keep: Parameters (by state-dict name), modules (by path, or the module itself) and axes that must not shrink.
         outputs: The outputs that matter, by path or position, when the model returns more: only they keep their shape.
+        dynamic: Whether lengths, heights and widths of the inputs stay free where the model allows it, as the batch
+            size does in any case. Without, capture takes less time. A size that is not free is refused when it differs.
 
     Raises:
         ModelError: The model is not a module, has no parameters, or holds NaN or infinite weights.
@@ -57,7 +62,7 @@ def compress(
         CaptureError: The model cannot be captured; the message names the line and what could be captured instead.
         UnknownNameError: `keep` or `outputs` names something that the model doesn't have.
     """
-    program = capture(model, example_inputs)
+    program = capture(model, example_inputs, dynamic=dynamic)
     kept = kept_dims(model, keep)
     positions = output_positions(program.call, outputs)
     if quantize:

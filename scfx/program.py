@@ -14,8 +14,11 @@ from scfx.tracing import OperatorTracer
 Mode = Literal["train", "eval"]
 MODES: tuple[Mode, Mode] = ("train", "eval")
 
-#: The smallest stand-in for a symbolic size: a Mersenne prime that no dimension of a real tensor reaches.
-FIRST_PRIME = 2**31 - 1
+#: The smallest stand-in for a symbolic size: a prime so large that no dimension of a real tensor comes near it, even if
+#: strides and poolings have divided it by some thousand.
+FIRST_PRIME = 2**40 + 15
+#: From here on a size is a stand-in, or made from one.
+_SYMBOLIC = 2**31
 
 #: What fx.GraphModule stores a module's state in. Sharing these very objects is what makes two modules one.
 _STATE = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
@@ -26,7 +29,7 @@ def is_symbolic(size: int) -> bool:
 
     The largest int64, which `slice` uses for "to the end", is not a size and so is not symbolic.
     """
-    return FIRST_PRIME <= size != sys.maxsize
+    return _SYMBOLIC <= size != sys.maxsize
 
 
 @dataclass

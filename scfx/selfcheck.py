@@ -1,9 +1,9 @@
-"""Capture checks itself: outputs and gradients of the graphs against the original, and one more sample."""
+"""Capture checks itself: outputs and gradients of the graphs against the original, on the example and other sizes."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,13 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from scfx.blame import custom_function, failing_node, first_different_module, remembered
+from scfx.calling import SizeError
 from scfx.errors import CaptureError, InputError
+from scfx.guards import Guard
 from scfx.program import MODES, Mode, Program, graph_module
 from scfx.runs import Run, differs, largest_gradient, run, tolerance
 from scfx.twin import twin
-
-Args = tuple[Any, ...]
-Kwargs = dict[str, Any]
+from scfx.variations import Args, Kwargs, batches, first_sample, one_more, other_sizes
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,11 @@ class Subject:
     program: Program
     original: nn.Module
     twins: dict[Mode, nn.Module]
-    frozen: Sequence[str]
 
     def check(self, mode: Mode, args: Args, kwargs: Kwargs, what: str, gradients: bool) -> bool:
         """Compare both on one call. Return False if the original refuses it; raise CaptureError if they differ."""
+        if not self._covered(args, kwargs):
+            return False
         module = self.twins[mode]
         with torch.no_grad():
             for name, buffer in self.original.named_buffers():
@@ -56,6 +57,16 @@ class Subject:
                 "infer sizes."
             ) from error
         self._compare(mode, args, kwargs, what, expected, got)
+        return True
+
+    def _covered(self, args: Args, kwargs: Kwargs) -> bool:
+        """Say whether the sizes of a call are those that the graph claims to hold for, as far as the model branches."""
+        try:
+            self.program.call.flatten(args, kwargs)
+        except SizeError:
+            return False
+        except InputError:  # a size that was fixed at capture: whether the model fixes it is what the check asks
+            return True
         return True
 
     def _run_graph(self, mode: Mode, args: Args, kwargs: Kwargs, gradients: bool) -> Run:
@@ -96,7 +107,8 @@ class Subject:
             return first_different_module(self.program, self.original, mode, _cloned(args), _cloned(kwargs), allowed)
 
     def _frozen_message(self, mode: Mode, error: InputError) -> str:
-        lines = "".join(f"\nA size is fixed{where}" for where in self.frozen)
+        places = (place for leaf in self.program.call.inputs for dim, place in leaf.fixed if dim == 0 and place)
+        lines = "".join(f"\nA size is fixed{place}" for place in dict.fromkeys(places))
         return (
             f"the batch size was frozen at capture: the original takes another one in {mode} mode, the captured graph "
             "does not "
@@ -105,20 +117,34 @@ class Subject:
         )
 
 
-def check_program(program: Program, original: nn.Module, args: Args, kwargs: Kwargs, frozen: Sequence[str]) -> None:
+def check_program(program: Program, original: nn.Module, args: Args, kwargs: Kwargs) -> None:
     """Raise CaptureError, with the likely cause, if `program` does not compute what `original` does.
 
-    Outputs and buffers after the call are compared in both modes, on the example and with one more sample; gradients
-    of all parameters on the example, as operators that lose a gradient lose it for any batch size. `original` has to
-    share its parameters with `program.root`; neither is changed. `frozen` says where the model fixed sizes.
+    Outputs and buffers after the call are compared in both modes, on the example, with one more sample, with one sample
+    alone and with other sizes where they are free; gradients of all parameters on the example, as operators that lose a
+    gradient lose it for any size. `original` has to share its parameters with `program.root`; neither is changed. If
+    one sample alone is something else to the model, the program's guards say so from now on.
     """
     twins: dict[Mode, nn.Module] = {mode: twin(original).train(mode == "train") for mode in MODES}
-    subject = Subject(program, original, twins, frozen)
+    subject = Subject(program, original, twins)
     for mode in MODES:
         subject.check(mode, args, kwargs, "the example inputs", gradients=True)
-        for bigger in _one_more(program, args, kwargs):
+        for bigger in one_more(program.call, args, kwargs):
             if subject.check(mode, *bigger, "the example inputs with one more sample", gradients=False):
                 break
+        other = other_sizes(program.call, args, kwargs)
+        if not _alone(subject, mode, other or (args, kwargs)) and other is not None:
+            subject.check(mode, *other, "inputs of another size", gradients=False)
+
+
+def _alone(subject: Subject, mode: Mode, call: tuple[Args, Kwargs]) -> bool:
+    """Compare on the first sample of a call alone; say whether they agree. If they do not, two samples are needed."""
+    spec = subject.program.call
+    try:
+        return subject.check(mode, *first_sample(spec, *call), "one sample alone", gradients=False)
+    except CaptureError:
+        spec.guards += tuple(Guard(f"{name}.shape[0] >= 2") for name in batches(spec, *call))
+        return False
 
 
 @contextlib.contextmanager
@@ -131,31 +157,6 @@ def untouched_buffers(root: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in before:
                 buffer.copy_(value)
-
-
-def _one_more(program: Program, args: Args, kwargs: Kwargs) -> Iterator[tuple[Args, Kwargs]]:
-    """Yield calls with one more sample: in every input that looks like a batch, then only where the graph takes it."""
-    free = {
-        leaf.name: bool(leaf.shape) and leaf.shape[0] is None for leaf in program.call.inputs if leaf.shape is not None
-    }
-    leaves, spec = pytree.tree_flatten((args, kwargs))
-    tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.ndim]
-    batch = tensors[0].shape[0] if tensors else 0
-    bound = program.call.bind(args, kwargs)
-    records = dict(zip(map(id, pytree.tree_leaves(bound)), program.call.input_names, strict=True))
-    grown: set[frozenset[str]] = set()
-    for batches_only in (True, False):
-        chosen = frozenset(
-            records[id(leaf)]
-            for leaf in tensors
-            if free[records[id(leaf)]] or (batches_only and leaf.shape[0] == batch)
-        )
-        if chosen and chosen not in grown:
-            grown.add(chosen)
-            longer = {index for index, leaf in enumerate(leaves) if records.get(id(leaf)) in chosen}
-            yield pytree.tree_unflatten(
-                [torch.cat([leaf, leaf[:1]]) if index in longer else leaf for index, leaf in enumerate(leaves)], spec
-            )
 
 
 def _cloned(tree: Any) -> Any:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from traceback import FrameSummary
+from math import lcm
 from typing import Any
 
 import torch
-from sympy import Expr, Integer, Symbol  # type: ignore[import-untyped]
+from sympy import Expr, Integer, Symbol, nextprime  # type: ignore[import-untyped]
 from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from scfx.program import FIRST_PRIME, Mode
-from scfx.source import frame_text, is_users
 
 #: What export records on nodes and nothing here reads; some of it holds fake tensors, which neither copy nor pickle.
 _EXPORT_META = ("val", "tensor_meta", "torch_fn", "custom", "from_node", "unbacked_bindings", "original_aten", "seq_nr")
@@ -21,14 +20,18 @@ _EXPORT_META = ("val", "tensor_meta", "torch_fn", "custom", "from_node", "unback
 class Primes:
     """Hands out primes for symbols so that one dimension of one input has the same prime in every graph."""
 
-    def __init__(self, graphs: Mapping[Mode, fx.Graph]) -> None:
+    def __init__(
+        self, graphs: Mapping[Mode, fx.Graph], multiples: Mapping[Mode, Mapping[Symbol, int]] | None = None
+    ) -> None:
+        """Hand out primes for `graphs`; where a symbol's sizes are `multiples` of a number, that many times a prime."""
         self._next = _primes()
         self._known: dict[Mode, dict[Symbol, int]] = {mode: {} for mode in graphs}
         self._sizes: dict[tuple[Mode, Expr], int] = {}
         for group in _equal_dims(graphs):
-            prime = next(self._next)
+            times = [(multiples or {}).get(mode, {}).get(symbol, 1) for mode, symbol in group]
+            size = next(self._next) * lcm(*times)
             for mode, symbol in group:
-                self._known[mode][symbol] = prime
+                self._known[mode][symbol] = size
 
     def size(self, mode: Mode, size: int | torch.SymInt) -> int:
         """Return `size` with every symbol in it replaced by its prime."""
@@ -74,30 +77,9 @@ def complete(graph: fx.Graph, root: nn.Module) -> None:
             node.meta["val"] = _evaluate(node, fake_mode)
 
 
-def symbol_of(size: int | torch.SymInt) -> Symbol | None:
-    """Return the symbol that `size` is, or None if it is a number or an expression."""
-    if isinstance(size, int):
-        return None
-    expression = _expression(size)
-    return expression if isinstance(expression, Symbol) else None
-
-
 def is_free(size: int | torch.SymInt) -> bool:
     """Say whether `size` may differ from call to call."""
     return not isinstance(size, int) and bool(_expression(size).free_symbols)
-
-
-def frozen_lines(graph: fx.Graph) -> list[str]:
-    """Return ` at file:line in function: code` for each known place where the model made a free size a number."""
-    values = [node.meta.get("val") for node in graph.nodes]
-    env = next((value.fake_mode.shape_env for value in values if isinstance(value, FakeTensor)), None)
-    places = getattr(env, "replacements_slocs", {})
-    frames = [
-        getattr(places.get(s), "framework_loc", None)
-        for s, size in getattr(env, "replacements", {}).items()
-        if size.is_number
-    ]
-    return [frame_text(frame) for frame in frames if isinstance(frame, FrameSummary) and is_users(frame.filename)]
 
 
 def _expression(size: torch.SymInt) -> Expr:
@@ -149,9 +131,8 @@ def _primes() -> Iterator[int]:
     """Yield primes from FIRST_PRIME upwards."""
     number = FIRST_PRIME
     while True:
-        if all(number % divisor for divisor in range(3, int(number**0.5) + 1, 2)):
-            yield number
-        number += 2
+        yield number
+        number = nextprime(number)
 
 
 def _fetch(module: nn.Module, target: str) -> Any:

@@ -136,12 +136,12 @@ def plant(program: Program, target: Any, other: Any) -> None:
 
 def test_a_wrong_operator_is_found_in_its_module(captured: tuple[nn.Module, Program]) -> None:
     model, program = captured
-    check_program(program, model, (IMAGES,), {}, [])
+    check_program(program, model, (IMAGES,), {})
     plant(program, torch.ops.aten.relu.default, torch.ops.aten.abs.default)
     with pytest.raises(
         CaptureError, match=r"output differs in train mode.*\n.*first submodule whose output differs is '0.1'"
     ):
-        check_program(program, model, (IMAGES,), {}, [])
+        check_program(program, model, (IMAGES,), {})
 
 
 def test_a_lost_gradient_is_found(captured: tuple[nn.Module, Program]) -> None:
@@ -152,7 +152,7 @@ def test_a_lost_gradient_is_found(captured: tuple[nn.Module, Program]) -> None:
             detached = graph.call_function(torch.ops.aten.detach.default, (node,))
         node.replace_all_uses_with(detached, delete_user_cb=lambda user: user is not detached)  # noqa: B023
     with pytest.raises(CaptureError, match=r"gradient of parameter '1.conv.weight'|'1.conv.bias'"):
-        check_program(program, model, (IMAGES,), {}, [])
+        check_program(program, model, (IMAGES,), {})
 
 
 def test_a_missing_buffer_update_is_found(captured: tuple[nn.Module, Program]) -> None:
@@ -161,7 +161,7 @@ def test_a_missing_buffer_update_is_found(captured: tuple[nn.Module, Program]) -
     node = next(node for node in graph.nodes if node.target is torch.ops.aten.add_.Tensor)
     graph.erase_node(node)
     with pytest.raises(CaptureError, match=r"buffer '1.norm.num_batches_tracked' after the call differs in train mode"):
-        check_program(program, model, (IMAGES,), {}, [])
+        check_program(program, model, (IMAGES,), {})
 
 
 def test_a_baked_batch_size_is_found_at_its_node(captured: tuple[nn.Module, Program]) -> None:
@@ -174,14 +174,14 @@ def test_a_baked_batch_size_is_found_at_its_node(captured: tuple[nn.Module, Prog
             fixed = graph.call_function(torch.ops.aten.view.default, (fixed, [2, 64]))
         output.args = ((fixed,),)
     with pytest.raises(CaptureError, match="one more sample"):
-        check_program(program, model, (IMAGES,), {}, [])
+        check_program(program, model, (IMAGES,), {})
 
 
 def test_the_check_leaves_no_trace(captured: tuple[nn.Module, Program]) -> None:
     model, program = captured
     state = {key: value.clone() for key, value in program.root.state_dict().items()}
     numbers = torch.get_rng_state()
-    check_program(program, model, (IMAGES,), {}, [])
+    check_program(program, model, (IMAGES,), {})
     assert all(torch.equal(value, state[key]) for key, value in program.root.state_dict().items())
     assert all(parameter.grad is None for parameter in [*program.root.parameters(), *model.parameters()])
     assert torch.equal(torch.get_rng_state(), numbers)
