@@ -125,7 +125,7 @@ def _free_sizes(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     def free(leaf: object) -> dict[int, Any] | None:
         if not isinstance(leaf, torch.Tensor) or not leaf.ndim:
             return None
-        return dict.fromkeys(range(leaf.ndim if every_size else 1), Dim.AUTO)
+        return {dim: Dim.AUTO for dim in range(leaf.ndim if every_size else 1) if leaf.shape[dim] > 1}
 
     described: dict[str, Any] = pytree.tree_map(free, dict(arguments))
     return described

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfx.dims import Dim, Var, variables
+from scfx.dims import Dim, Product, Take, Var, resolve, variables
 from scfx.inference import Trouble
 from scfx.masks import over
 from scfx.program import MODES, Mode
@@ -155,8 +156,18 @@ class GraphReport:
 
 def prunable_indices(dim: Dim, free: Collection[Var]) -> int:
     """How many indices of a dim some prunable axis occupies."""
-    kept = over(dim, {axis: np.zeros(axis.size, bool) for axis in variables(dim) if axis in free})
-    return int((~kept).sum())
+    return dim.size - _untouched(resolve(dim), free)
+
+
+def _untouched(dim: Dim, free: Collection[Var]) -> int:
+    """How many indices no prunable axis occupies; counted without a mask, which a symbolic size has no room for."""
+    if isinstance(dim, Var):
+        return 0 if dim in free else dim.size
+    if isinstance(dim, Take):
+        kept = over(dim, {axis: np.zeros(axis.size, bool) for axis in variables(dim) if axis in free})
+        return int(kept.sum())
+    parts = (_untouched(part, free) for part in dim.parts)
+    return prod(parts) if isinstance(dim, Product) else sum(parts)
 
 
 def _parameters(graph: ChannelGraph) -> dict[str, int]:

@@ -89,7 +89,7 @@ def graph_of(name: str) -> ChannelGraph:
     """The channel graph of one of the networks, analysed once."""
     build, shape = BUILD[name]
     with torch.device("meta"):
-        return scfx.channel_graph(build(), torch.empty(2, *shape))
+        return scfx.channel_graph(build(), torch.empty(2, *shape), dynamic=False)
 
 
 def axis_of(graph: ChannelGraph, name: str, dim: int) -> Axis:
