@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from scfx.facts import Zeros, unknown
 from scfx.signatures.call import Call, Dims
@@ -10,7 +11,8 @@ from scfx.signatures.coded import Coded
 from scfx.signatures.elementwise import POINTWISE
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.rearranging import letters_of
-from scfx.signatures.record import Choice, Operator, Record
+from scfx.signatures.record import Choice, Kept, Operator, Record, Replacement
+from scfx.signatures.resizing import kept_size
 
 
 def _expand(call: Call) -> Operator:
@@ -51,12 +53,24 @@ def _repeat(call: Call) -> Operator:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Interleaving(Pattern):
+    """The size that comes out may be given to spare a look at the repeats: one that no longer holds is left out."""
+
+    def resize(self, call: Call, kept: Kept) -> Replacement | None:
+        change = super().resize(call, kept)
+        grown = call.results[0][0 if call.arguments["dim"] is None else call.dim("dim", call.rank("self"))]
+        if call.arguments["output_size"] is None or kept_size(grown, kept) == grown.size:
+            return change
+        return Replacement({**(change.arguments if change else {}), "output_size": None})
+
+
 def _repeat_interleave(call: Call) -> Operator:
     """Every index is repeated: the copies are the inner factor."""
     letters = letters_of(call.rank("self"))
     at = None if call.arguments["dim"] is None else call.dim("dim", len(letters))
     made = [f"({x} n)" if index == at else x for index, x in enumerate(letters)]
-    return Pattern(
+    return _Interleaving(
         targets=(call.target,),
         signature=f"{' '.join(letters)} -> " + (f"({' '.join(letters)} n)" if at is None else " ".join(made)),
         pointwise=" ".join(letters),
@@ -114,7 +128,13 @@ RECORDS: tuple[Record, ...] = (
         targets=("aten.repeat_interleave.self_int",),
         doc="repeats each index",
         choose=_repeat_interleave,
-        samples=("op(t(B, 4, 3), 2, 1)", "op(t(3, 4), 2)", "op(t(B, 4), 1, -1)", "op(t(4, 1), 3, 1)"),
+        samples=(
+            "op(t(B, 4, 3), 2, 1)",
+            "op(t(3, 4), 2)",
+            "op(t(B, 4), 1, -1)",
+            "op(t(4, 1), 3, 1)",
+            "op(t(B, 4, 3), 2, 1, output_size=8)",
+        ),
     ),
     Coded(
         targets=("aten.broadcast_tensors.default",),
