@@ -10,7 +10,8 @@ from scfx.channels import Axis, ChannelGraph, Member
 from scfx.dims import Concat, Dim, Product, Take, Var, resolve, variables
 from scfx.errors import InputError
 from scfx.flow import STATE, Flow, Place, Stream, flow
-from scfx.wording import Why, dim_text, group_axes, modules_text, shortened, size_text, source_line, why_pinned
+from scfx.joins import Join, carrying, join_at, texts
+from scfx.wording import Why, dim_text, group_axes, modules_text, shortened, size_text, why_pinned
 
 #: How many lines one list of an explanation has at most.
 LINES = 16
@@ -101,11 +102,11 @@ def _story(graph: ChannelGraph, everything: Flow, axis: Axis) -> Iterator[str]:
     count = len(axis.members)
     yield f"  runs along {count} {'dimension' if count == 1 else 'dimensions'} of parameters and buffers:"
     yield from _indented(_by_block(list(_members(axis, blocks)), "; "))
-    merges = [stop for stop in stops if stop.merges]
-    if merges:
-        joins = "these operators join" if len(merges) > 1 else "this operator joins"
-        yield f"  is one axis because {joins} several values:"
-        yield from _indented(shortened([_merge_text(everything, stop) for stop in merges], LINES, "such operators"))
+    joins = [stop.join for stop in stops if stop.join is not None]
+    if joins:
+        several = "these operators join" if len(joins) > 1 else "this operator joins"
+        yield f"  is one axis because {several} several values:"
+        yield from _indented(shortened(texts(joins), LINES, "such operators"))
     if stops:
         yield "  passes through, in order:"
         items = [_Item(blocks.get(s.place.module, s.place.module), s.text(blocks)) for s in stops]
@@ -176,6 +177,7 @@ class _Stop:
     Attributes:
         place: The place.
         given: What brings the axis there, parameters and buffers aside.
+        join: What meets there, if anything does.
         leaves: Whether what is made there has the axis too.
         ending: How the channels meet there: "contracts it", "takes a statistic over it", or nothing.
         pins: Whether it is the operator to blame for the pin.
@@ -184,14 +186,11 @@ class _Stop:
 
     place: Place
     given: tuple[Stream, ...]
+    join: Join | None
     leaves: bool
     ending: str
     pins: bool
     only_train: bool
-
-    @property
-    def merges(self) -> bool:
-        return self.leaves and len({(stream.source, str(stream.dims)) for stream in self.given}) > 1
 
     def text(self, blocks: dict[str, str]) -> str:
         inside = self.place.module.removeprefix(blocks.get(self.place.module, "")).removeprefix(".")
@@ -203,7 +202,7 @@ class _Stop:
         remarks = [self.ending] if self.ending else []
         if self.leaves and not self.given:
             remarks.append("makes it")
-        if self.merges:
+        if self.join is not None and self.leaves:
             remarks.append("joins it")
         if self.pins:
             remarks.append("pins it")
@@ -216,12 +215,10 @@ def _stops(everything: Flow, axis: Var, why: Why | None) -> Iterator[_Stop]:
     for place in everything.places.values():
         if place.kind in STATE:
             continue
-        mode = "eval" if "eval" in place.nodes else "train"
-        into = [stream for stream in everything.into(place) if mode in stream.modes]
-        given = tuple(s for s in into if s.carries(axis) and everything.places[s.source].kind not in STATE)
+        given = carrying(everything, place, axis)
         leaves = place.kind != "output" and any(axis in variables(dim) for dims in place.made for dim in dims)
         kinds = {sink.kind for sink in place.sinks if axis in variables(sink.dim)}
-        if not leaves and not any(s.carries(axis) for s in into):
+        if not leaves and not any(s.carries(axis) for s in everything.into(place)):
             continue
         ending = ""
         if "contract" in kinds:
@@ -230,20 +227,5 @@ def _stops(everything: Flow, axis: Var, why: Why | None) -> Iterator[_Stop]:
             ending = "takes a statistic over it" if leaves else "takes a statistic over it: the channels end here"
         nodes = [node.name for node in place.nodes.values()]
         pins = why is not None and why.reason != "model output" and why.node in nodes
-        yield _Stop(place, given, leaves, ending, pins, list(place.nodes) == ["train"])
-
-
-def _merge_text(everything: Flow, stop: _Stop) -> str:
-    """An operator that joins several values, with where they come from and its line in the model's source."""
-    sources = [everything.places[name] for name in dict.fromkeys(stream.source for stream in stop.given)]
-    texts = [_origin(everything, source) for source in sources]
-    node = next(iter(stop.place.nodes.values()))
-    line = source_line(node)
-    where = f" in {stop.place.module}" if stop.place.module else ""
-    return f"{stop.place.op}{where}: {' with '.join(texts)}{line and f'   [{line}]'}"
-
-
-def _origin(everything: Flow, place: Place) -> str:
-    if place.kind == "input":
-        return f"model input {place.op}".strip()
-    return f"{place.op} {place.module}".strip()
+        join = join_at(everything, place, axis, given) if place.kind == "operator" else None
+        yield _Stop(place, given, join, leaves, ending, pins, list(place.nodes) == ["train"])

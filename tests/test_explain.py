@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import scfx
 from scfx.errors import InputError, UnknownNameError
@@ -26,7 +26,7 @@ def test_an_inner_axis_from_where_it_is_made_to_where_it_ends() -> None:
 def test_a_trunk_says_which_nodes_join_it_and_where_in_the_source() -> None:
     text = graph_of("residual").explain("stem.0.weight", 0)
     assert "is one axis because this operator joins several values:" in text
-    assert "add in block1: batch_norm block1.bn2 with relu stem.2   [toys.py:" in text
+    assert "add in block1: batch_norm bn2 with relu stem.2   [toys.py:" in text
     assert "return torch.relu(self.bn2(self.conv2(y)) + self.shortcut(x))" in text
     assert "add (joins it)" in text
 
@@ -50,6 +50,37 @@ def test_concatenations_and_products_are_taken_apart() -> None:
     assert "axis 1 of 2: 4 groups, prunable" in text
     assert "first weight, bias [0] (2 each)" in text
     assert "group_norm norm (takes a statistic over it)" in text
+
+
+class Attention(nn.Module):
+    """Attention of two heads, as people write it: queries and keys are turned by an angle for each pair of features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries, self.keys, self.values = (nn.Linear(6, 8) for _ in range(3))
+        self.out = nn.Linear(8, 2)
+        self.angles = nn.Buffer(torch.rand(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (
+            made.unflatten(-1, (2, 4)).transpose(1, 2) for made in (self.queries(x), self.keys(x), self.values(x))
+        )
+        turned = torch.cat([self.angles, self.angles]).cos()
+        q = q * turned + torch.cat([-q[..., 2:], q[..., :2]], -1)
+        scores = (q @ k.transpose(-1, -2)).softmax(-1)
+        result: Tensor = self.out((scores @ v).transpose(1, 2).flatten(2))
+        return result
+
+
+def test_attention_says_what_it_multiplies_with_what() -> None:
+    graph = scfx.channel_graph(Attention(), torch.randn(2, 3, 6))
+    heads, features = graph.explain("keys.weight", 0).split("axis 2 of 2")
+    assert "matmul: linear queries with linear keys" in heads
+    assert "matmul: linear queries and linear keys with linear values" in heads
+    assert "parts of" not in heads
+    assert "matmul: linear queries and cat with linear keys, multiplied and summed over it   [test_explain" in features
+    assert "mul, cat, add: linear queries with cat   [" in features
+    assert "linear values" not in features
 
 
 def test_what_only_one_graph_has_is_marked_and_joins_nothing() -> None:

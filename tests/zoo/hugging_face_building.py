@@ -105,6 +105,9 @@ def hugging_face(
         model: nn.Module = getattr(transformers, f"AutoModel{head}").from_config(
             configuration(kind, **config), **options
         )
+        for module in model.modules():  # some ask for the gradient of their input, which fails where it has one anyway
+            if hasattr(module, "_requires_grad"):
+                vars(module)["_requires_grad"] = False
         return Part(model, outputs) if outputs else model
 
     return ZooModel(f"hf/{kind}{variant and '-' + variant}", build, inputs, note, quick)
