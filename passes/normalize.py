@@ -19,7 +19,9 @@ from scfx.passes.functionalize import Functionalize
 from scfx.passes.inline_autocast import InlineAutocast
 from scfx.passes.inline_grad_mode import InlineGradMode
 from scfx.passes.mutations import mutated_buffers
+from scfx.passes.separate_recurrent import SeparateRecurrent
 from scfx.passes.split_before_view import SplitBeforeView
+from scfx.passes.views_as_reshapes import ViewsAsReshapes
 from scfx.passes.views_in_place import ViewsInPlace
 
 
@@ -34,6 +36,7 @@ def pipeline(mutable: Collection[str] = ()) -> tuple[Pass, ...]:
         ExplicitSplits(),
         ExplicitShapes(),
         ExplicitScale(),
+        SeparateRecurrent(),
         EliminateDeadCode(),
         Functionalize(),
         EliminateDeadCode(),
@@ -41,6 +44,7 @@ def pipeline(mutable: Collection[str] = ()) -> tuple[Pass, ...]:
         ExplicitOrders(),
         EliminateDeadCode(),
         SplitBeforeView(),
+        ViewsAsReshapes(),
         EliminateDeadCode(),
     )
 

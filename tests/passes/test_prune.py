@@ -40,8 +40,8 @@ def test_sizes_counts_and_operators_change() -> None:
     changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
     assert changed == [
         (
-            "view = aten.view.default(linear, [sym_size_int_1, 6, 1])",
-            "view = aten.view.default(linear, [sym_size_int_1, 4, 1])",
+            "view = aten.reshape.default(linear, [sym_size_int_1, 6, 1])",
+            "view = aten.reshape.default(linear, [sym_size_int_1, 4, 1])",
         ),
         (
             "expand = aten.expand.default(view, [sym_size_int_1, 6, 5])",
