@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -73,6 +74,13 @@ def compress(
 def _quantize(program: Program) -> None:
     """Gives every weight its quantizer, beside it in the tree of modules, and a node after it in both graphs."""
     uses = weight_uses(ChannelGraph(program))
+    if not uses:
+        warnings.warn(
+            "no parameter of this model is the weight of an operator (a parametrized weight is computed from others), "
+            "so there is nothing to quantize and net.size() stays 0: remove the parametrizations first, or pass "
+            "quantize=False to remove only channels that are zero already",
+            stacklevel=3,
+        )
     for name, use in uses.items():
         path, _, attribute = use.quantizer.rpartition(".")
         weight = program.root.get_parameter(name)

@@ -60,6 +60,18 @@ class CompressedModule(nn.Module):
         attributes = self.__dict__.get("_attributes", {})
         return attributes[name] if name in attributes else super().__getattr__(name)
 
+    def get_submodule(self, target: str) -> nn.Module:
+        """As for any module. A submodule that has the name of a method here (such as `channels`) is found this way."""
+        return self._program.root.get_submodule(target) if target else self
+
+    def get_parameter(self, target: str) -> nn.Parameter:
+        """As for any module."""
+        return self._program.root.get_parameter(target)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """As for any module."""
+        return self._program.root.get_buffer(target)
+
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """As for any module, and from one that had lost channels, too: this one then loses the same.
 

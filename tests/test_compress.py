@@ -186,3 +186,49 @@ def test_nan_weights_are_refused_by_name() -> None:
         model.branch.weight[0, 0, 0, 0] = torch.nan
     with pytest.raises(scfx.ModelError, match=r"branch\.weight"):
         scfx.compress(model, torch.randn(2, 1, 8, 8))
+
+
+class Namesakes(nn.Module):
+    """Parts and parameters that have the names of methods of a compressed module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channels = nn.Linear(4, 6)
+        self.update = nn.Linear(6, 5)
+        self.prune = nn.Linear(5, 3)
+        self.size = nn.Parameter(torch.ones(5))
+        self.register_buffer("finalize", torch.ones(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size, shift = self.get_parameter("size"), self.get_buffer("finalize")
+        hidden = torch.relu(self.update(torch.relu(self.channels(x)))) * size + shift
+        result: Tensor = self.prune(hidden)
+        return result
+
+
+def test_parts_may_have_the_names_of_methods() -> None:
+    model = Namesakes()
+    net = scfx.compress(model, torch.randn(2, 4), quantize=False)
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(net(x), model(x))
+    assert net.get_parameter("channels.weight").shape == (6, 4)
+    assert net.get_parameter("size").shape == net.get_buffer("finalize").shape == (5,)
+    with torch.no_grad():
+        net.get_parameter("channels.weight")[2] = 0
+        net.get_parameter("channels.bias")[2] = 0
+    before = net(x)
+    net.prune()
+    assert net.get_submodule("channels").get_parameter("weight").shape == (5, 4)
+    torch.testing.assert_close(net(x), before)
+    net = scfx.compress(model, x)
+    optimizer = torch.optim.Adam(net.param_groups())
+    (net(x).sum() + net.size()).backward()
+    optimizer.step()
+    net.update(optimizer)
+    net.load_state_dict(net.state_dict())
+
+
+def test_says_when_there_is_nothing_to_quantize() -> None:
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), nn.ReLU())
+    with pytest.warns(UserWarning, match="nothing to quantize"):
+        scfx.compress(model, torch.randn(2, 4))
