@@ -159,7 +159,7 @@ def test_grouped_convolutions_have_groups_and_channels_in_and_out() -> None:
 
 
 def test_flattening_gives_each_channel_a_block_of_features() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(4 * 4 * 4, 2))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 4 * 4, 2))
     found = [axis for axis in scfx.channel_graph(model, IMAGES).axes if "2.weight[1]" in map(repr, axis.members)]
     (axis,) = [axis for axis in found if axis.pinned is None]
     assert axis.size == 4
