@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from scfx.counted import IMPLEMENTATIONS, group_norm, layer_norm, mean, rms_norm
+from scfx.counted import IMPLEMENTATIONS, batch_norm, group_norm, layer_norm, mean, rms_norm
 
 scfx_ops = torch.ops.scfx
 
@@ -38,6 +38,15 @@ def test_group_norm_of_what_is_left(space: tuple[int, ...], affine: bool) -> Non
     expected = functional.group_norm(padded(x, 1, KEPT, 8), 2, first, second, 1e-3)
     actual = scfx_ops.group_norm(x, 2, weight, bias, 1e-3, False, 4)
     torch.testing.assert_close(actual, expected[:, KEPT])
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_norm_of_what_is_left(affine: bool) -> None:
+    x = rand(3, 2, 4)
+    weight, bias = (rand(2), rand(2)) if affine else (None, None)
+    expected = functional.batch_norm(padded(x, 2, KEPT, 8), None, None, weight, bias, True, 0.0, 1e-3)
+    actual = scfx_ops.batch_norm(x, weight, bias, None, None, True, 0.0, 1e-3, False, 8)
+    torch.testing.assert_close(actual, expected[..., KEPT])
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -81,6 +90,7 @@ def test_the_gradients_are_those_of_the_unpruned_tensor() -> None:
 
 CALLS: dict[str, tuple[Callable[..., Tensor], tuple[object, ...], dict[str, object]]] = {
     "scfx.group_norm.default": (group_norm, (2, None, None, 1e-5, False, 6), {}),
+    "scfx.batch_norm.default": (batch_norm, (None, None, None, None, True, 0.0, 1e-5, False, 6), {}),
     "scfx.layer_norm.default": (layer_norm, ([4], None, None, 1e-5, False, 9), {}),
     "scfx.rms_norm.default": (rms_norm, ([4], None, 1e-5, 9), {}),
     "scfx.mean.default": (mean, ([1],), {"kept": 4, "count": 6}),

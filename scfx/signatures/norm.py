@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from scfx.facts import Fact, Zeros, both, either, everything, unknown
+from scfx.facts import LARGE, Fact, Zeros, both, either, everything, unknown
 from scfx.signatures.call import Call
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.rearranging import letters_of
@@ -41,14 +42,16 @@ class _ChannelNorm(Pattern):
         return (Zeros.of(zero if dim == 1 else unknown(n) for dim, n in enumerate(shape)),)
 
 
-def _channel_norm(name: str, pointwise: str, own: bool) -> _ChannelNorm:
+def _channel_norm(name: str, pointwise: str, own: bool, statistic: str = "", target: str | None = None) -> _ChannelNorm:
     """Channels are always alone; samples and positions only where no statistic is taken over them."""
     why = f"{name} statistics over it"
     return _ChannelNorm(
-        targets=(f"aten.{name}.default",),
+        targets=(target or f"aten.{name}.default",),
         signature="b c *s, c, c, c, c -> b c *s",
         operands=("input", *_AFFINE, *_RUNNING),
         pointwise=pointwise,
+        statistic=statistic,
+        counted=f"scfx.{name}.default" if statistic else None,
         reasons={"b": why, "*s": why},
         zero="input*weight + bias",
         own_statistics=own,
@@ -58,10 +61,17 @@ def _channel_norm(name: str, pointwise: str, own: bool) -> _ChannelNorm:
 _KNOWN_STATISTICS = {name: _channel_norm(name, "b c *s", own=False) for name in ("batch_norm", "instance_norm")}
 _OF_THE_BATCH = {name: _channel_norm(name, "c", own=True) for name in ("batch_norm", "instance_norm")}
 _OF_A_SAMPLE = _channel_norm("instance_norm", "b c", own=True)
+_OF_WEIGHTS = _channel_norm("batch_norm", "c", own=True, statistic="*s")
+_COUNTED = _channel_norm("batch_norm", "c", own=True, statistic="*s", target="scfx.batch_norm.default")
 
 
 def _batch_norm(call: Call) -> Operator:
-    return (_OF_THE_BATCH if call.arguments["training"] else _KNOWN_STATISTICS)["batch_norm"]
+    """One that remembers no statistics may also be what standardises weights: places along it can go there."""
+    if not call.arguments["training"]:
+        return _KNOWN_STATISTICS["batch_norm"]
+    remembers = "running_mean" in call.operands
+    sized = all(size <= LARGE for size in call.shape("input")[2:])
+    return _OF_WEIGHTS if sized and not remembers else _OF_THE_BATCH["batch_norm"]
 
 
 def _instance_norm(call: Call) -> Operator:
@@ -147,6 +157,16 @@ RECORDS: tuple[Record, ...] = (
             "op(t(B, 4), None, None, s(4), s(4), False, 0.1, 1e-5, False)",
             "op(t(1, 4, 2), None, t(4), None, None, True, 0.1, 1e-5, False)",
             "op(t(B, 4, 2, 2, 2), None, None, s(4), s(4), True, 0.1, 1e-5, False)",
+            "op(t(1, 4, 5), t(4), None, None, None, True, 0.0, 1e-5, False)",
+            "op(t(2, 4, 3, 5), t(4), t(4), None, None, True, 0.0, 1e-5, False)",
+        ),
+    ),
+    dataclasses.replace(
+        _COUNTED,
+        doc="batch norm that keeps its count",
+        samples=(
+            "op(t(1, 4, 5), t(4), None, None, None, True, 0.0, 1e-5, False, 7)",
+            "op(t(2, 4, 3, 2), t(4), t(4), None, None, True, 0.0, 1e-5, False, 9)",
         ),
     ),
     Choice(
