@@ -20,7 +20,7 @@ from scfx.signatures.binding import Binding, SignatureError, bind_letters
 from scfx.signatures.call import Call, Dims, Sink
 from scfx.signatures.notation import read
 from scfx.signatures.record import Kept, Operator, Replacement
-from scfx.signatures.resizing import kept_size, resized_list
+from scfx.signatures.resizing import kept_size, resized_list, scaled
 
 __all__ = ["Binding", "Pattern", "SignatureError"]
 
@@ -150,7 +150,11 @@ class Pattern(Operator):
     def resize(self, call: Call, kept: Kept) -> Replacement | None:
         bound = _binding(call)
         now = {letter: kept_size(dim, kept) for letter, dim in bound.dims.items()}
-        changed: dict[str, Any] = {a: now[x] for x, a in self.sizes.items() if now[x] != bound.sizes[x]}
+        changed: dict[str, Any] = {
+            a: scaled(call.arguments[a], now[x], bound.sizes[x])
+            for x, a in self.sizes.items()
+            if now[x] != bound.sizes[x]
+        }
         for argument, letters in self.size_lists.items():
             made = bound.signature.results[0] if letters == "result" else [(x,) for x in letters.split()]
             dims = [product(*(bound.dims.get(x, ONE) for x in dim)) for dim in made]

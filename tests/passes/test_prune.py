@@ -91,3 +91,32 @@ def test_symbolic_sizes_are_scaled() -> None:
     assert net.prune()
     assert net.get_parameter("first.weight").shape == (4, 4)
     torch.testing.assert_close(net(x), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_symbolic_number_of_groups_is_scaled() -> None:
+    class Routed(nn.Module):
+        """A convolution with kernels of its own for each sample: samples and channels are groups together."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.kernels, self.last = nn.Conv1d(3, 6, 1), nn.Linear(3, 6 * 3), nn.Conv1d(6, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            kernels = self.kernels(x.mean(2)).view(-1, 1, 3)
+            y = torch.conv1d(self.first(x).view(1, -1, x.shape[2]), kernels, padding=1, groups=x.shape[0] * 6)
+            result: Tensor = self.last(y.view(x.shape[0], 6, -1))
+            return result
+
+    net = scfx.compress(Routed().double(), torch.randn(3, 3, 5, dtype=torch.float64), quantize=False)
+    with torch.no_grad():
+        for name in ("first.weight", "first.bias"):
+            net.get_parameter(name)[2:4] = 0
+        for name in ("kernels.weight", "kernels.bias"):
+            net.get_parameter(name)[6:12] = 0
+        net.get_parameter("last.weight")[:, 2:4] = 0
+    for batch in (2, 5):
+        x = torch.randn(batch, 3, 5, dtype=torch.float64)
+        expected = net(x)
+        net.prune()
+        assert net.get_parameter("first.weight").shape == (4, 3, 1)
+        torch.testing.assert_close(net(x), expected, rtol=1e-12, atol=1e-12)
