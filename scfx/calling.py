@@ -31,6 +31,7 @@ class InputLeaf:
         shape: The size of each dimension, None where any size will do; None as a whole if the leaf is not a tensor.
         dtype: The dtype of a tensor, else None.
         value: What a leaf that is not a tensor was, and has to stay.
+        example: The sizes of a tensor at capture.
         fixed: Where the model made the size of a dimension a number, as ` at file:line in function: code`.
     """
 
@@ -38,6 +39,7 @@ class InputLeaf:
     shape: tuple[int | None, ...] | None
     dtype: torch.dtype | None
     value: object = None
+    example: tuple[int, ...] = ()
     fixed: tuple[tuple[int, str], ...] = ()
 
     def check(self, leaf: object) -> None:
@@ -254,7 +256,7 @@ def _bind(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str
 
 def _record(name: str, leaf: object) -> InputLeaf:
     if isinstance(leaf, torch.Tensor):
-        return InputLeaf(name, tuple(leaf.shape), leaf.dtype)
+        return InputLeaf(name, tuple(leaf.shape), leaf.dtype, example=tuple(leaf.shape))
     return InputLeaf(name, None, None, leaf)
 
 

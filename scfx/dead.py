@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import fx
 
 from scfx.channels import ChannelGraph
+from scfx.constants import Constants
 from scfx.dims import Var, variables
 from scfx.facts import Mask
 from scfx.masks import narrow, over
+from scfx.program import MODES, Mode
 from scfx.zero_facts import Channels, Entries, ZeroFacts
-from scfx.zeros import operand_facts
+from scfx.zeros import Excused, operand_facts
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,24 @@ def find_dead(graph: ChannelGraph, earlier: Channels | None = None) -> Dead:
     return Dead(now, blocked, blockers)
 
 
+def find_absorbable(
+    graph: ChannelGraph, facts: ZeroFacts, constants: Iterable[Constants], modes: Sequence[Mode], earlier: Channels
+) -> Channels:
+    """The channels that can go now if layers take over the constants that these channels add to them.
+
+    Args:
+        graph: The channel graph of a program, whose tensors are read as they are.
+        facts: What is zero in these tensors.
+        constants: Which layers can take over what.
+        modes: The graphs that matter.
+        earlier: The channels that were found to be removable before: see `spared`.
+    """
+    nodes = {(mode, node.name): node for mode in modes for node in graph._program.graphs[mode].nodes}
+    excused = {(nodes[mode, name], c.letter): c.mask for c in constants for mode, name in c.nodes.items()}
+    everything = {axis: np.ones(axis.size, bool) for axis in graph._prunable}
+    return _largest(facts, everything, earlier, modes, excused)
+
+
 def _assumable(graph: ChannelGraph, facts: ZeroFacts) -> Callable[[Channels], Entries]:
     """Which entries of biases, norm scales and shifts can be let go to zero along with some channels.
 
@@ -77,10 +97,16 @@ def _assumable(graph: ChannelGraph, facts: ZeroFacts) -> Callable[[Channels], En
     return entries
 
 
-def _largest(facts: ZeroFacts, channels: Channels, earlier: Channels) -> Channels:
+def _largest(
+    facts: ZeroFacts,
+    channels: Channels,
+    earlier: Channels,
+    modes: Sequence[Mode] = MODES,
+    excused: Excused | None = None,
+) -> Channels:
     """The largest set of channels that can go together, each of them without a trace."""
     while True:
-        found = facts.removable(channels)
+        found = facts.removable(channels, modes=modes, excused=excused)
         narrower = spared({axis: mask & found[axis] for axis, mask in channels.items()}, earlier)
         if all((narrower[axis] == mask).all() for axis, mask in channels.items()) or not _any(narrower):
             return narrower

@@ -9,20 +9,36 @@ from torch import fx, nn
 from torch.fx.graph import _PyTreeCodeGen, _PyTreeInfo
 from torch.utils import _pytree as pytree
 
+from scfx.channels import ChannelGraph
+from scfx.constants import find_constants
+from scfx.dead import find_absorbable
+from scfx.passes.add_biases import AddBiases
 from scfx.passes.finalize import DropQuantizers, WriteOutCounted, WriteOutLookups
-from scfx.program import Program
+from scfx.passes.prune import Prune
+from scfx.plan import PrunePlan, make_plan
+from scfx.program import Mode, Program
+from scfx.pruning import slice_state
 from scfx.quantizer import Quantizer
+from scfx.zero_facts import ZeroFacts
 
 
-def finalized(program: Program) -> fx.GraphModule:
+def finalized(channels: ChannelGraph) -> fx.GraphModule:
     """The eval graph as a plain, compact GraphModule that is called as the model is."""
+    program, plan = channels._program, _last_plan(channels)
     graph = copy.deepcopy(program.graphs["eval"])
     root = copy.deepcopy(program.root)
+    slice_state(root, plan)
+    Prune(plan.edits["eval"], plan.shapes["eval"])(graph, root)
+    AddBiases(tuple(absorbed for absorbed in plan.absorbed if absorbed.bias is None))(graph, root)
+    bits: dict[str, list[int]] = {}
     with torch.no_grad():
         for node in graph.nodes:
             if node.op == "call_module":
-                quantizer, weight = root.get_submodule(str(node.target)), root.get_parameter(str(node.args[0].target))
+                name, quantizer = str(node.args[0].target), root.get_submodule(str(node.target))
+                assert isinstance(quantizer, Quantizer)
+                weight = root.get_parameter(name)
                 weight.data = quantizer(weight).detach()
+                bits[name] = quantizer.storage_bits().tolist()
     for step in (DropQuantizers(), WriteOutCounted(), WriteOutLookups()):
         step(graph, root)
     _drop_quantizers(root)
@@ -30,7 +46,16 @@ def finalized(program: Program) -> fx.GraphModule:
     graph.eliminate_dead_code()
     graph._tracer_cls = fx.Tracer
     result = fx.GraphModule(root, graph, class_name="Compact")
+    result.meta["bits"] = bits
     return result.eval()
+
+
+def _last_plan(channels: ChannelGraph) -> PrunePlan:
+    """What goes now that nothing trains any more and only the eval graph counts: each zero, and each constant."""
+    facts = ZeroFacts(channels, final=True)
+    modes: tuple[Mode, ...] = ("eval",)
+    constants = find_constants(channels, facts, modes, new_bias=True)
+    return make_plan(channels, find_absorbable(channels, facts, constants, modes, {}), constants)
 
 
 def _drop_quantizers(root: nn.Module) -> None:

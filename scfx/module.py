@@ -202,20 +202,28 @@ class CompressedModule(nn.Module):
         """
         return self._training.update(self, optimizer)
 
-    def prune(self, optimizer: torch.optim.Optimizer | None = None) -> PruneReport:
+    def prune(self, optimizer: torch.optim.Optimizer | None = None, constants: bool = False) -> PruneReport:
         """Removes what can be removed without changing what is computed.
 
         Args:
             optimizer: Its state follows the parameters. Without one, make a new optimizer afterwards.
+            constants: Remove also the channels that do contribute, but the same number whatever the inputs are, if the
+                layers behind them have a bias that can add it from now on. The outputs stay the same, in both modes;
+                gradients and later training don't, because what made these numbers is not trained any more.
 
         Raises:
             OptimizerError: The optimizer does not own the parameters, or its state can't be sliced. Nothing changes.
         """
-        return prune(self, optimizer)
+        return prune(self, optimizer, constants)
 
     def finalize(self) -> fx.GraphModule:
-        """A plain, compact GraphModule of the eval graph: quantized weights in place, nothing of scfx inside."""
-        return finalized(self._program)
+        """A plain, compact GraphModule of the eval graph: quantized weights in place, nothing of scfx inside.
+
+        As nothing trains there, it also lacks the channels that are zero or constant in this mode as things are; layers
+        add such constants in their bias, and get one where they have none. Its `meta["bits"]` gives, for each weight by
+        name, the bits in which the whole numbers of each output channel can be stored.
+        """
+        return finalized(self.channels)
 
 
 def _loaded(module: nn.Module, _: object) -> None:

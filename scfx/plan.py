@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scfx.channels import ChannelGraph
+from scfx.constants import Constants
 from scfx.dims import Dim, Var
 from scfx.facts import Mask
 from scfx.inference import Value, tensors
@@ -22,6 +23,25 @@ KeptIndices = tuple[NDArray[np.int64] | None, ...]
 
 
 @dataclass(frozen=True)
+class Absorbed:
+    """A constant that channels which go have added to a layer, and that its bias adds from now on.
+
+    Attributes:
+        nodes: The layer's node in each graph that matters.
+        weight: The parameter behind its weight, or the weight's node.
+        operand: The name of the operand that is its bias.
+        bias: Its bias by state-dict name; None if it has to get one.
+        amount: What is added to each output that stays.
+    """
+
+    nodes: Mapping[Mode, str]
+    weight: str
+    operand: str
+    bias: str | None
+    amount: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class PrunePlan:
     """Which indices of which tensors stay, and what changes in the graphs.
 
@@ -30,19 +50,21 @@ class PrunePlan:
         edits: For each mode, by node name, the arguments (and operator) that change.
         shapes: For each mode, by node name, the shape of what the node makes from now on.
         channels: For each member dimension of each axis that shrinks, its channels before and after.
+        absorbed: What biases take over.
     """
 
     kept: Mapping[str, KeptIndices]
     edits: Mapping[Mode, Mapping[str, Replacement]]
     shapes: Mapping[Mode, Mapping[str, tuple[int, ...] | list[tuple[int, ...]]]]
     channels: tuple[tuple[str, int, int], ...]
+    absorbed: tuple[Absorbed, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.kept)
 
 
-def make_plan(graph: ChannelGraph, removed: AxisMasks) -> PrunePlan:
-    """The plan that removes the marked channels of each axis."""
+def make_plan(graph: ChannelGraph, removed: AxisMasks, constants: Iterable[Constants] = ()) -> PrunePlan:
+    """The plan that removes the marked channels of each axis, and has biases add what these were `constants` of."""
     kept_masks: dict[Var, Mask] = {axis: ~mask for axis, mask in removed.items() if mask.any()}
     if not kept_masks:
         return PrunePlan({}, {mode: {} for mode in MODES}, {mode: {} for mode in MODES}, ())
@@ -72,7 +94,14 @@ def make_plan(graph: ChannelGraph, removed: AxisMasks) -> PrunePlan:
         for axis in graph.axes
         if axis._var in kept_masks
     )
-    return PrunePlan(state, edits, shapes, channels)
+    absorbed = tuple(found for each in constants if (found := _absorbed(each, kept)).amount.any())
+    return PrunePlan(state, edits, shapes, channels, absorbed)
+
+
+def _absorbed(constants: Constants, kept: Kept) -> Absorbed:
+    gone = ~kept(constants.summed)[constants.mask]
+    amount = constants.amounts[:, gone].sum(1)[kept(constants.made)]
+    return Absorbed(constants.nodes, constants.weight, constants.operand, constants.bias, amount)
 
 
 def _shape(value: Value, kept: Kept) -> tuple[int, ...] | list[tuple[int, ...]] | None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from scfx.dead import Dead, find_dead
+from scfx.constants import find_constants
+from scfx.dead import Dead, find_absorbable, find_dead
 from scfx.optimizers import Kept, check_optimizer, slice_buffer_, slice_optimizer, slice_parameter_
 from scfx.passes.prune import Prune
 from scfx.plan import PrunePlan, make_plan
 from scfx.program import MODES
-from scfx.zero_facts import fetch
+from scfx.zero_facts import ZeroFacts, fetch
 
 if TYPE_CHECKING:
     from scfx.module import CompressedModule
@@ -49,24 +50,30 @@ class PruneReport:
             f"weights {self.weights_before:,} -> {self.weights_after:,}"
         ]
         lines += [f"  {name}: {before} -> {after}" for name, before, after in self.plan.channels]
+        lines += [f"  {absorbed.bias} takes over a constant" for absorbed in self.plan.absorbed]
         if self.blocked:
             lines.append(f"{self.blocked} zero-bit channels are blocked by parameters that are not zero yet:")
             lines += [f"  {name}: {count} entries" for name, count in self.blockers.items()]
         return "\n".join(lines)
 
 
-def prune(module: CompressedModule, optimizer: torch.optim.Optimizer | None) -> PruneReport:
-    """Removes every channel of a compressed module that contributes nothing.
+def prune(module: CompressedModule, optimizer: torch.optim.Optimizer | None, constants: bool) -> PruneReport:
+    """Removes every channel of a compressed module that contributes nothing, or only what biases can take over.
 
     Args:
         module: It changes in place; its parameters stay the same objects.
         optimizer: Its state is sliced with the parameters.
+        constants: Whether channels go that add a constant to layers with a bias of their own.
     """
     if optimizer is not None:
         check_optimizer(optimizer, dict(module.named_parameters()))
     graph = module.channels
     dead = find_dead(graph, module._training.latched)
     plan = make_plan(graph, dead.removable)
+    if constants:
+        facts = ZeroFacts(graph)
+        found = find_constants(graph, facts, MODES, new_bias=False)
+        plan = make_plan(graph, find_absorbable(graph, facts, found, MODES, module._training.latched), found)
     report = _report(module, dead, plan)
     if plan:
         apply(module, plan, optimizer)
@@ -76,6 +83,18 @@ def prune(module: CompressedModule, optimizer: torch.optim.Optimizer | None) -> 
 def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Optimizer | None) -> None:
     """Obeys a plan: optimizer, parameters, buffers, graphs, in this order, each checked before it changes."""
     root = module._program.root
+    slice_state(root, plan, optimizer)
+    for mode in MODES:
+        Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
+        module._graph_modules[mode].recompile()
+    module._widths.follow(plan)
+    module._channels = None
+    module._training.latched = {}
+    module._training.observe(module)
+
+
+def slice_state(root: nn.Module, plan: PrunePlan, optimizer: torch.optim.Optimizer | None = None) -> None:
+    """Slices what a plan slices, optimizer first, and adds to biases what they take over."""
     kept: dict[str, Kept] = {
         name: tuple(
             None if index is None else torch.from_numpy(index).to(fetch(root, name).device) for index in indices
@@ -90,13 +109,10 @@ def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Opti
             slice_parameter_(tensor, kept[name])
         else:
             slice_buffer_(tensor, kept[name])
-    for mode in MODES:
-        Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
-        module._graph_modules[mode].recompile()
-    module._widths.follow(plan)
-    module._channels = None
-    module._training.latched = {}
-    module._training.observe(module)
+    for absorbed in plan.absorbed:
+        if absorbed.bias is not None:
+            bias = fetch(root, absorbed.bias).detach()
+            bias.add_(torch.from_numpy(absorbed.amount).to(bias))
 
 
 def _report(module: CompressedModule, dead: Dead, plan: PrunePlan) -> PruneReport:

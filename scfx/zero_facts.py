@@ -14,7 +14,7 @@ from scfx.facts import Fact, Mask, Zeros, known, unknown
 from scfx.masks import over
 from scfx.program import MODES, Mode
 from scfx.quantizer import Quantizer
-from scfx.zeros import GraphZeros, forward_zeros, removable
+from scfx.zeros import Excused, GraphZeros, forward_zeros, removable
 
 #: Entries of parameters, by state-dict name: one mask for the one dimension of each.
 Entries = dict[str, Mask]
@@ -29,24 +29,36 @@ class ZeroFacts:
     The weight behind a quantizer is zero where its quantizer has no bits left, and nowhere else: other zeros may yet
     become something else in training. For the same reason entries of a trained parameter count only on channels that
     are to go (`within`). Buffers that the model writes to by itself are never taken for zero.
+
+    Args:
+        graph: The channel graph of the program.
+        final: Whether nothing trains any more, so that every zero stays one.
     """
 
-    def __init__(self, graph: ChannelGraph) -> None:
+    def __init__(self, graph: ChannelGraph, final: bool = False) -> None:
         self._graph = graph
+        self._final = final
         self._root = graph._program.root
         self._zeros: dict[str, Zeros] = {}
         self._quantizers: dict[str, tuple[Mask, int]] = {}
+        self._made: dict[str, Zeros] = {}
         self._tensors = {**dict(self._root.named_parameters()), **dict(self._root.named_buffers())}
         modules = (n for mode in MODES for n in graph._program.graphs[mode].nodes if n.op == "call_module")
         self.quantized = {
             str(node.args[0].target): str(node.target) for node in modules if isinstance(node.args[0], fx.Node)
         }
 
-    def removable(self, within: Channels, assumed: Entries | None = None, modes: Sequence[Mode] = MODES) -> Channels:
-        """The channels that could go, if those `within` went and the `assumed` entries were zero."""
+    def removable(
+        self,
+        within: Channels,
+        assumed: Entries | None = None,
+        modes: Sequence[Mode] = MODES,
+        excused: Excused | None = None,
+    ) -> Channels:
+        """The channels that could go if those `within` went, `assumed` entries were zero, and but for `excused`."""
         state = _State(self, {axis: ~mask for axis, mask in within.items()}, assumed or {})
         graph = self._graph
-        return removable(graph._program, graph._inference, graph._prunable, state, self.quantizer, modes)
+        return removable(graph._program, graph._inference, graph._prunable, state, self.quantizer, modes, excused or {})
 
     def forward(self, mode: Mode) -> GraphZeros:
         """What is zero in every value of one graph, as things are."""
@@ -62,7 +74,7 @@ class ZeroFacts:
 
     def trained(self, name: str) -> bool:
         """Whether the optimizer may change this tensor."""
-        return self._tensors[name].requires_grad
+        return self._tensors[name].requires_grad and not self._final
 
     def silent(self, path: str) -> tuple[Mask, int]:
         """The silent channels of a quantizer, and the dim of its weight that they lie along."""
@@ -76,7 +88,9 @@ class ZeroFacts:
         return self._quantizers[path]
 
     def quantizer(self, path: str, weight: Zeros) -> Zeros:
-        """What is zero in what a quantizer makes: its silent channels."""
+        """What is zero in what a quantizer makes: its silent channels, and in the end every zero."""
+        if self._final:
+            return self._quantized(path)
         silent, dim = self.silent(path)
         size = weight.dims[dim].size
         if len(silent) == size:
@@ -85,6 +99,14 @@ class ZeroFacts:
         whole_groups, everywhere = np.asarray(table.all(axis=1)), np.asarray(table.all(axis=0))
         groups = Fact((len(table), weight.dims[0].size // len(table)), (whole_groups, None))
         return weight.replaced(dim, known(everywhere)).replaced(0, groups)
+
+    def _quantized(self, path: str) -> Zeros:
+        if path not in self._made:
+            quantizer = self._root.get_submodule(path)
+            name = next(name for name, other in self.quantized.items() if other == path)
+            with torch.no_grad():
+                self._made[path] = tensor_zeros(quantizer(self._tensors[name]))
+        return self._made[path]
 
 
 class _State:

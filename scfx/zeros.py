@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
+from torch import fx
 
 from scfx.dims import Var, variables
 from scfx.facts import Mask, Zeros
@@ -24,6 +25,11 @@ QuantizerZeros = Callable[[str, Zeros], Zeros]
 #: What is zero in what each node of a graph makes, by node name.
 GraphZeros = dict[str, Zeros | tuple[Zeros, ...]]
 
+#: At some sinks, by node and letter, indices that may contribute something.
+Excused = Mapping[tuple[fx.Node, str], Mask]
+
+_NOTHING: Excused = {}
+
 
 def removable(
     program: Program,
@@ -32,24 +38,27 @@ def removable(
     state: StateZeros,
     quantizer: QuantizerZeros,
     modes: Sequence[Mode] = MODES,
+    excused: Excused = _NOTHING,
 ) -> dict[Var, Mask]:
-    """For each axis, the channels that contribute nothing at any sink of the graphs of these modes.
+    """For each axis, the channels that contribute nothing at any sink of the graphs of these modes, unless `excused`.
 
-    Removing any of them, alone or together, leaves every other value as it was (docs/design.md, section 5).
+    Removing any of them, alone or together, leaves every other value as it was (docs/design.md, section 5), once what
+    is excused has been made up for.
     """
     masks = {axis: np.ones(axis.size, bool) for axis in axes}
     for mode in modes:
         facts = forward_zeros(program, inference, mode, state, quantizer)
         for step in inference.steps[mode]:
             if any(variable in masks for sink in step.call.sinks for variable in variables(sink.dim)):
-                _narrow_at_sinks(step, operand_facts(step.call, facts), masks)
+                _narrow_at_sinks(step, operand_facts(step.call, facts), masks, excused)
     return masks
 
 
-def _narrow_at_sinks(step: Step, facts: Mapping[str, Zeros], masks: dict[Var, Mask]) -> None:
+def _narrow_at_sinks(step: Step, facts: Mapping[str, Zeros], masks: dict[Var, Mask], excused: Excused) -> None:
     found = step.record.sink_zeros(step.call, facts)
     for sink in step.call.sinks:
-        narrow(sink.dim, found.get(sink.letter), masks)
+        quiet, more = found.get(sink.letter), excused.get((step.call.node, sink.letter))
+        narrow(sink.dim, quiet if more is None else more if quiet is None else quiet | more, masks)
 
 
 def forward_zeros(

@@ -60,6 +60,60 @@ def test_counted_norms_are_written_out() -> None:
     torch.testing.assert_close(plain(x), expected, rtol=1e-12, atol=1e-12)
 
 
+class Constant(nn.Module):
+    """Channels 0 and 1 are constants behind the activation, in the eval graph only; nothing behind them has a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8)
+        self.drop = nn.Dropout(0.5)
+        self.second, self.last = nn.Conv2d(8, 6, 1, bias=False), nn.Linear(6, 4, bias=False)
+        with torch.no_grad():
+            self.first.weight[:2] = 0
+            nn.init.uniform_(self.norm.bias, 0.5, 1)
+            nn.init.uniform_(self.norm.running_mean, 0.5, 1)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(self.second(self.drop(torch.sigmoid(self.norm(self.first(x))))).mean((2, 3)).relu())
+        return y
+
+
+@pytest.mark.parametrize("quantize", [False, True])
+def test_constants_are_absorbed(quantize: bool) -> None:
+    """In the eval graph alone they are constants; where there is no bias to hold them, there is one then."""
+    torch.manual_seed(0)
+    x = torch.randn(3, 3, 6, 6, dtype=torch.float64)
+    net = scfx.compress(Constant().double(), x, quantize=quantize).eval()
+    expected, state, code = net(x), copy.deepcopy(net.state_dict()), net.graph_module.code
+    assert not net.prune(constants=True)
+    plain = net.finalize()
+    torch.testing.assert_close(plain(x), expected, rtol=1e-10, atol=1e-10)
+    assert {name: tuple(p.shape) for name, p in plain.named_parameters()} == {
+        "first.weight": (6, 3, 3, 3),
+        "norm.weight": (6,),
+        "norm.bias": (6,),
+        "second.weight": (6, 6, 1, 1),
+        "second.bias": (6,),
+        "last.weight": (4, 6),
+    }
+    assert net.graph_module.code == code
+    assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
+
+
+def test_what_rounds_to_zero_goes() -> None:
+    """A channel with bits left whose weights all round to zero is dead for good."""
+    torch.manual_seed(0)
+    net = scfx.compress(nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 2)).double(), torch.randn(3, 4).double()).eval()
+    with torch.no_grad():
+        net.get_parameter("0.weight_quantizer.exponent")[0] = 20
+    x = torch.randn(5, 4).double()
+    assert not net.prune()
+    plain = net.finalize()
+    assert plain.get_parameter("0.weight").shape == (5, 4)
+    assert plain.meta["bits"] == {"0.weight": [8] * 5, "1.weight": [8] * 2}
+    torch.testing.assert_close(plain(x), net(x), rtol=1e-10, atol=1e-10)
+
+
 def test_called_as_the_model_is() -> None:
     net = scfx.compress(Documented(), example()).eval()
     plain = net.finalize()

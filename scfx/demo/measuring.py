@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from scfx.compress import CompressedModule
-from scfx.quantizer import Quantizer
 
 FLOAT_BITS = 32
 
@@ -35,23 +34,24 @@ class Size:
 
 def size_of(model: nn.Module) -> Size:
     """Counts a model, as it is now."""
-    quantizers = dict(model.quantizers()) if isinstance(model, CompressedModule) else {}
-    own = tuple(f"{path}." for path in quantizers)
+    depths = bits_of(model)
+    own = tuple(f"{name}_quantizer." for name in depths)
     tensors = [(name, tensor) for name, tensor in model.state_dict().items() if not name.startswith(own)]
     weights = {name: tensor for name, tensor in tensors if tensor.dim() > 1}
     rest = sum(tensor.numel() for _, tensor in tensors if tensor.dim() == 1)
     weight_bits = side_bits = 0
     for name, tensor in weights.items():
-        quantizer = quantizers.get(f"{name}_quantizer")
-        bits = channel_bits(quantizer) if quantizer is not None else [FLOAT_BITS] * len(tensor)
+        bits = depths.get(name, [FLOAT_BITS] * len(tensor))
         weight_bits += sum(bits) * (tensor.numel() // max(1, len(bits)))
-        side_bits += 0 if quantizer is None else len(bits) * (FLOAT_BITS + 5)
+        side_bits += len(bits) * (FLOAT_BITS + 5) if name in depths else 0
     return Size(sum(t.numel() for t in weights.values()), weight_bits, weight_bits + side_bits + rest * FLOAT_BITS)
 
 
-def channel_bits(quantizer: Quantizer) -> list[int]:
-    """The bits in which each output channel's whole numbers are stored."""
-    return [int(bits) for bits in quantizer.storage_bits()]
+def bits_of(model: nn.Module) -> dict[str, list[int]]:
+    """The bits in which each output channel's whole numbers are stored, by weight: none if they aren't quantized."""
+    if isinstance(model, CompressedModule):
+        return {path.removesuffix("_quantizer"): each.storage_bits().tolist() for path, each in model.quantizers()}
+    return dict(model.meta.get("bits", {})) if isinstance(model, fx.GraphModule) else {}
 
 
 @dataclass(frozen=True)

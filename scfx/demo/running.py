@@ -68,7 +68,7 @@ def _run(settings: Settings, console: Console) -> Outcome:
     curves = settings.out / "curves.png"
     draw_curves(curves, courses["dense"], courses["compressed"])
     final, weights = net.finalize(), settings.out / "compressed.safetensors"
-    save_weights(weights, net, final)
+    save_weights(weights, final)
     outcome = _outcome(digits, dense, net, final, courses, (before, after, curves, weights))
     console.print(comparison(outcome))
     return outcome
@@ -90,7 +90,7 @@ def _outcome(
         dense=courses["dense"],
         compressed=courses["compressed"],
         dense_size=size_of(dense),
-        compressed_size=size_of(net),
+        compressed_size=size_of(final),
         dense_accuracy=right[0],
         compressed_accuracy=right[1],
         inference_ms=(slow, fast),

@@ -8,19 +8,17 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import fx
 
-from scfx.compress import CompressedModule
-from scfx.demo.measuring import channel_bits, size_of
+from scfx.demo.measuring import bits_of, size_of
 
 
-def save_weights(path: Path, net: CompressedModule, final: fx.GraphModule) -> None:
+def save_weights(path: Path, final: fx.GraphModule) -> None:
     """Writes what a finalized module holds as safetensors.
 
     The values are the quantized ones, as plain float32 that anything can read. The metadata says what they would need
     when packed: `bits_per_channel` (JSON) gives the bits of each output channel of each weight, and `weights`,
     `weight_bits` and `all_bits` give the sums: see `scfx.demo.measuring.Size`.
     """
-    size = size_of(net)
-    depths = {path.removesuffix("_quantizer"): channel_bits(quantizer) for path, quantizer in net.quantizers()}
+    size, depths = size_of(final), bits_of(final)
     metadata = {
         "format": "pt",
         "bits_per_channel": json.dumps(depths),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -61,6 +62,16 @@ class Call:
         node = value[int(index[:-1])] if index else value
         assert isinstance(node, fx.Node)
         return node
+
+    @cached_property
+    def computed(self) -> frozenset[str]:
+        """The arguments that hold numbers computed in the graph, such as the size of an input."""
+        return frozenset(
+            name
+            for name, value in self.arguments.items()
+            for each in (value if isinstance(value, (list, tuple)) else (value,))
+            if isinstance(each, fx.Node) and each.meta.get("shape") is None
+        )
 
     def shape(self, operand: str) -> tuple[int, ...]:
         """The sizes of an operand's dims."""

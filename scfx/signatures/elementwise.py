@@ -59,6 +59,17 @@ class Elementwise(Operator):
         ]
         return (Zeros.of(made, whole),) * len(call.result_shapes)
 
+    def fixed(self, call: Call, fixed: Mapping[str, Zeros], zeros: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+        """Fixed where every operand is."""
+        if call.computed or not call.operands:
+            return super().fixed(call, fixed, zeros)
+        shape, operands = call.result_shapes[0], [fixed[name] for name in call.operands]
+        everyone = [frozenset(range(len(operands)))]
+        made = [
+            _along(offset, size, everyone, operands) for offset, size in zip(range(-len(shape), 0), shape, strict=True)
+        ]
+        return (Zeros.of(made, all(each.whole for each in operands)),) * len(call.result_shapes)
+
     def factors(self, call: Call) -> Collection[str]:
         names = list(call.operands)
         return (

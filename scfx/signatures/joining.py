@@ -92,6 +92,7 @@ RECORDS: tuple[Record, ...] = (
         doc="concatenation",
         dims=_cat,
         zero=_cat_zeros,
+        copies=True,
         samples=(
             "op([t(B, 3, 4), t(B, 2, 4)], 1)",
             "op([t(B, 3, 1), t(B, 3, 4), t(B, 3, 2)], -1)",
@@ -107,6 +108,7 @@ RECORDS: tuple[Record, ...] = (
         doc="concatenation along a given dim",
         dims=_cat,
         zero=_cat_zeros,
+        copies=True,
         samples=("op([t(2, 3, 4), t(2, 3, 4)])",),
         refused=("vstack.default([t(3), t(3)])",),
     ),
@@ -115,6 +117,7 @@ RECORDS: tuple[Record, ...] = (
         doc="stacks along a new dim",
         dims=_stack,
         zero=_stack_zeros,
+        copies=True,
         samples=("op([t(B, 4), t(B, 4), t(B, 4)], 1)", "op([t(3, 4), t(3, 4)], -1)", "op([t(), t()])", "op([t(B, 4)])"),
     ),
 )

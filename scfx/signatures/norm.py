@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -40,6 +40,10 @@ class _ChannelNorm(Pattern):
             centred = both(centred, fact("running_mean"))
         zero = both(either(centred, fact("weight")), fact("bias", absent=everything(size)))
         return (Zeros.of(zero if dim == 1 else unknown(n) for dim, n in enumerate(shape)),)
+
+    def fixed(self, call: Call, fixed: Mapping[str, Zeros], zeros: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+        """What is normalized depends on the statistics too, even where the input is zero."""
+        return Pattern.fixed(replace(self, zero="normalized*weight + bias"), call, fixed, zeros)
 
 
 def _channel_norm(name: str, pointwise: str, own: bool, statistic: str = "", target: str | None = None) -> _ChannelNorm:

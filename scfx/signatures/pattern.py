@@ -119,6 +119,39 @@ class Pattern(Operator):
         found = (_where_any(term, known, letter) for letter in bound.letters(self.contract))
         return any(mask is not None and bool(mask.all()) for mask in found)
 
+    def fixed(self, call: Call, fixed: Mapping[str, Zeros], zeros: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+        """Along a pointwise letter: at the indices where each operand is fixed, or belongs to products that are zero.
+
+        An operand that `zero` doesn't name is behind each name there that is no operand.
+        """
+        if call.computed - set(self.size_lists) or not call.operands:
+            return super().fixed(call, fixed, zeros)
+        bound = _binding(call)
+        silent, alone = (
+            {name: _letter_masks(bound, name, facts[name]) for name in bound.names} for facts in (zeros, fixed)
+        )
+        terms = self._terms(call)
+        named = {name for term in terms for name in term}
+        pointwise = bound.letters(self.pointwise)
+
+        def where(letter: str) -> Mask | None:
+            found = np.ones(bound.sizes[letter], bool) if bound.sizes[letter] <= LARGE else None
+            for name in bound.names:
+                if found is None or fixed[name].whole:
+                    continue
+                mine = [t for t in terms if (name in t if name in named else not set(t) <= set(bound.names))]
+                masks = [alone[name].get(letter), _where_all(mine, silent, letter) if mine else None]
+                known = [mask for mask in masks if mask is not None]
+                found = found & np.logical_or.reduce(known) if known else None
+            return found if found is not None and found.any() else None
+
+        def fact(letters: tuple[str, ...]) -> Fact:
+            masks = tuple(where(x) if x in pointwise else None for x in letters)
+            return Fact(tuple(bound.sizes[x] for x in letters) or (1,), masks or (None,))
+
+        first = Zeros.of(map(fact, bound.signature.results[0]), all(fixed[name].whole for name in bound.names))
+        return (first, *map(Zeros.unknown, call.result_shapes[1:]))
+
     def sink_zeros(self, call: Call, facts: Mapping[str, Zeros]) -> Mapping[str, Mask | None]:
         bound = _binding(call)
         known = {name: _letter_masks(bound, name, facts[name]) for name in bound.names}

@@ -1,8 +1,8 @@
 """One record per operator: everything known of it.
 
 A record answers for a call which dims line up (`infer`), where channels meet (the sinks `infer` adds), which results
-are zero where operands are (`zeros`), how arguments change when channels go (`resize`) and which operands are weights
-(`weights`).
+are zero where operands are (`zeros`), or the same for every input (`fixed`), how arguments change when channels go
+(`resize`) and which operands are weights (`weights`).
 """
 
 from __future__ import annotations
@@ -90,6 +90,13 @@ class Operator(Record):
     def sink_zeros(self, call: Call, facts: Mapping[str, Zeros]) -> Mapping[str, Mask | None]:
         """For each sink's letter, the channels that can go without a trace."""
         return {}
+
+    def fixed(self, call: Call, fixed: Mapping[str, Zeros], zeros: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+        """Where each result is the same whatever the model's inputs are, given where the operands are, or are zero.
+
+        What is said by `Zeros` here is "fixed" in place of "zero". Saying nothing is always right.
+        """
+        return tuple(map(Zeros.unknown, call.result_shapes))
 
     def resize(self, call: Call, kept: Kept) -> Replacement | None:
         """The arguments that change when only some channels of the operands are kept; None: no argument does."""

@@ -3,7 +3,7 @@
 Zeros are planted at random in the operands of a sample. Wherever the record then says that channels can go, the
 operator is run on the full and on the sliced operands, with the size arguments that the record asks for: results,
 gradients and whatever the operator writes in place must agree. Where the record says that a result is zero, it must be
-zero.
+zero, and where it says that it is fixed, the same for operands that differ elsewhere.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from scfx.facts import Mask, Zeros
 from scfx.signatures.call import Dims
 from tests.comparison import relative_error
 from tests.signatures.case import Case, case_of, mask_of, parts, sliced
+from tests.signatures.fixing import NotFixedError, check_fixed
 from tests.signatures.samples import Sample, is_symbolic
 
 ROUNDS = 8
+FIXED_ROUNDS = 3
 TOLERANCE = 1e-10
 
 
@@ -72,6 +74,11 @@ def _round(case: Case, rng: random.Random, evidence: Evidence, turn: int) -> Non
     share = {0: 1.0, 1: 0.0}.get(turn, 0.5)  # zeros wherever channels are wanted gone, no zeros at all, then a mixture
     for name, tensor in tensors.items():
         _plant(case, name, tensor, wanted, rng, share)
+    if turn < FIXED_ROUNDS:
+        try:
+            check_fixed(case, turn)
+        except NotFixedError as error:
+            raise WrongRuleError(str(error)) from error
     found = case.zeros(tensors)
     results = case.run(_copies(tensors))
     name = str(case.sample.target)
