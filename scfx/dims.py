@@ -109,7 +109,7 @@ def resolve(dim: Dim) -> Dim:
         dim.link = resolve(dim.link)
         return dim.link
     if isinstance(dim, Product):
-        return product(*dim.parts)
+        return product(*dim.parts) if dim.parts else ONE
     if isinstance(dim, Take):
         return dim if resolve(dim.source) == dim.source else take(dim.source, dim.order)
     return concat(*dim.parts)
@@ -127,13 +127,16 @@ def product(*parts: Dim) -> Dim:
         if isinstance(part, Concat):
             flat[index:] = [concat(*(product(segment, *flat[index + 1 :]) for segment in part.parts))]
             break
-    return flat[0] if len(flat) == 1 else Product(tuple(flat))
+    return flat[0] if len(flat) == 1 else Product(tuple(flat)) if flat else ONE
 
 
 def concat(*parts: Dim) -> Dim:
     """Concatenation in canonical form: flat, without empty parts."""
     flat: list[Dim] = []
     for part in parts:
+        if part is ONE:
+            flat.append(part)
+            continue
         part = resolve(part)
         if part.size:
             flat.extend(part.parts if isinstance(part, Concat) else (part,))

@@ -176,16 +176,36 @@ def _unify_concat_with_product(whole: Concat, parts: tuple[Dim, ...], because: P
         for segment, part in zip(segments, whole.parts, strict=True):
             unify(part, product(segment, inner), because)
         return
-    # The segments don't follow the rows: every row is the same run of segments, and rows can't go one by one.
-    rest: Dim = whole
-    blocks: list[Dim] = []
-    for _ in range(rows.size - 1):
-        halves = cut(rest, inner.size) if rows.size < MAX_ROWS else None
-        if halves is None:
-            _misaligned([whole, *parts], because)
+    for fixed, other in ((whole, product(*parts)), (product(*parts), whole)):
+        if all(axis.pin is not None for axis in variables(fixed)):
+            pin(other, Pin(f"single channels, or pinned ones: {because.reason}", because.node))
             return
-        blocks.append(halves[0])
-        rest = halves[1]
-    for block in [*blocks, rest]:
+    # The segments don't follow the rows: every row is the same run of segments, and rows can't go one by one.
+    blocks = _blocks(whole, rows.size, inner.size) if rows.size < MAX_ROWS else None
+    if blocks is None:
+        _misaligned([whole, *parts], because)
+        return
+    for block in blocks:
         unify(inner, block, because)
     pin(rows, Pin(f"rows of a concatenation: {because.reason}", because.node))
+
+
+def _blocks(whole: Concat, count: int, size: int) -> list[Dim] | None:
+    """A concatenation cut into so many blocks of one size; None where some part can't be cut."""
+    rest = list(whole.parts[::-1])
+    blocks: list[Dim] = []
+    for _ in range(count):
+        block: list[Dim] = []
+        left = size
+        while left:
+            part = rest.pop()
+            if part.size > left:
+                halves = cut(part, left)
+                if halves is None:
+                    return None
+                part = halves[0]
+                rest.append(halves[1])
+            block.append(part)
+            left -= part.size
+        blocks.append(concat(*block))
+    return blocks
