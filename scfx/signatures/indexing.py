@@ -51,6 +51,31 @@ def _element_wise(call: Call) -> Operator:
     )
 
 
+def _bags(call: Call) -> Operator:
+    """What else it makes are numbers: where each index went, and for a maximum the row of each."""
+    return Pattern(
+        targets=(call.target,),
+        signature=f"v c, i, o, w -> b c, x, y, {'z c' if len(call.result_shapes[3]) == 2 else '*z'}",
+        operands=("weight", "indices", "offsets", "per_sample_weights"),
+        pointwise="c",
+        reasons={"v": "rows are looked up by number"},
+        zero="weight*per_sample_weights",
+        weight="weight",
+    )
+
+
+def _searched(call: Call) -> Operator:
+    """One sorted sequence for all, or one for each row."""
+    single = call.rank("sorted_sequence") == 1
+    return Pattern(
+        targets=(call.target,),
+        signature="k, *b -> *b" if single else "*b k, *b n -> *b n",
+        operands=("sorted_sequence", "self"),
+        pointwise="*b" if single else "*b n",
+        reasons={"k": "boundaries"},
+    )
+
+
 def _advanced(call: Call) -> Operator:
     """x[:, i, j]: the indices are broadcast; their dims stand where they stood, or in front where they were apart."""
     letters = letters_of(call.rank("self"))
@@ -123,6 +148,7 @@ RECORDS: tuple[Record, ...] = (
             "aten.index_add.default",
             "aten.index_copy.default",
             "aten.index_fill.int_Scalar",
+            "aten.index_reduce.default",
         ),
         doc="picks or replaces indices of one dim",
         choose=_along_one,
@@ -132,10 +158,19 @@ RECORDS: tuple[Record, ...] = (
             "index_add.default(t(B, 4, 5), 1, i(3, high=4), t(B, 3, 5))",
             "index_copy.default(t(B, 4, 5), 2, i(1, high=5), t(B, 4, 1))",
             "index_fill.int_Scalar(t(B, 4, 5), 1, i(2, high=4), 1.5)",
+            "index_reduce.default(t(B, 4, 5), 1, i(3, high=4), t(B, 3, 5), 'amax')",
         ),
     ),
     Choice(
-        targets=("aten.gather.default", "aten.scatter.src", "aten.scatter.value", "aten.scatter_add.default"),
+        targets=(
+            "aten.gather.default",
+            "aten.scatter.src",
+            "aten.scatter.value",
+            "aten.scatter_add.default",
+            "aten.scatter.reduce",
+            "aten.scatter.value_reduce",
+            "aten.scatter_reduce.two",
+        ),
         doc="an index for every element",
         choose=_element_wise,
         samples=(
@@ -144,6 +179,10 @@ RECORDS: tuple[Record, ...] = (
             "scatter.value(t(3, 4, 5), 1, i(3, 1, 5, high=4), 1.5)",
             "scatter.src(t(3, 4, 5), 1, i(3, 1, 5, high=4), t(3, 1, 5))",
             "scatter_add.default(t(3, 4, 5), 2, i(3, 4, 2, high=5), t(3, 4, 2))",
+            "scatter.reduce(t(3, 4, 5), 1, i(3, 2, 5, high=4), t(3, 2, 5), reduce='add')",
+            "scatter.value_reduce(t(3, 4, 5), 1, i(3, 2, 5, high=4), 2.0, reduce='multiply')",
+            "scatter_reduce.two(t(3, 4, 5), 1, i(3, 2, 5, high=4), t(3, 2, 5), 'amax')",
+            "scatter_reduce.two(t(3, 4), 0, i(5, 4, high=3), t(5, 4), 'mean', include_self=False)",
         ),
     ),
     Choice(
@@ -158,6 +197,23 @@ RECORDS: tuple[Record, ...] = (
             "op(t(3, 4, 5), [m(3, 4)], t())",
         ),
         refused=("op(t(4, 5), [i(2, high=4), i(2, high=5)], t(2))", "op(t(4, 5), [m(4)], t(1, 5))"),
+    ),
+    Choice(
+        targets=("aten.embedding_bag.padding_idx", "aten.embedding_bag.default"),
+        doc="looks rows up and adds them, or takes their mean or maximum",
+        choose=_bags,
+        samples=(
+            "embedding_bag.padding_idx(t(7, 4), i(5, high=7), i(2, high=1), False, 0, False, u(5), False, None)",
+            "embedding_bag.default(t(7, 4), i(5, high=7), i(3, high=1))",
+            "embedding_bag.default(t(7, 4), i(5, high=7), i(3, high=1), False, 1)",
+            "embedding_bag.default(t(7, 4), i(5, high=7), i(3, high=1), False, 2)",
+        ),
+    ),
+    Choice(
+        targets=("aten.searchsorted.Tensor",),
+        doc="where each element would stand",
+        choose=_searched,
+        samples=("op(u(3), t(B, 4))", "op(t(B, 3), t(B, 4))"),
     ),
     Pattern(
         targets=("aten.one_hot.default",),

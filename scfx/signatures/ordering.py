@@ -48,17 +48,22 @@ def left_of(dim: Dim, indices: Sequence[int], kept: Kept) -> list[int] | None:
 # --------------------------------------------------------------- flip, roll
 
 
+#: The dim that an operator flips which has no argument for it.
+_FLIPS = {"aten.flipud.default": 0, "aten.fliplr.default": 1}
+
+
 def _orders(call: Call) -> dict[int, NDArray[np.int64] | None]:
     """For each dim that is flipped or rolled its new order; None where that can't be said index by index."""
     shape = call.shape("self")
-    if call.target == "aten.roll.default" and not call.arguments["dims"]:  # as if it were flat
+    if "shifts" in call.arguments and not call.arguments["dims"]:  # as if it were flat
         return dict.fromkeys(range(len(shape)))
     shifts = _shifts(call)
 
     def order(d: int) -> NDArray[np.int64]:
         return np.roll(np.arange(shape[d]), shifts[d]) if shifts else np.arange(shape[d])[::-1]
 
-    moved = [int(d) % max(len(shape), 1) for d in call.arguments["dims"]]
+    given = call.arguments.get("dims", [_FLIPS.get(call.target)])
+    moved = [int(d) % max(len(shape), 1) for d in given]
     return {d: order(d) if shape[d] <= MAX_PLACES else None for d in moved}
 
 
@@ -164,6 +169,13 @@ RECORDS: tuple[Record, ...] = (
             "op(t(B, 4), [0])",
             "op(t(4), [])",
         ),
+    ),
+    Coded(
+        targets=("aten.flipud.default", "aten.fliplr.default"),
+        doc="flips the first dim, or the second",
+        dims=_reordered,
+        zero=_reordered_zeros,
+        samples=("op(t(4, 5))", "op(t(B, 4, 5))"),
     ),
     Coded(
         targets=("aten.roll.default",),

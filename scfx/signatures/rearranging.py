@@ -44,6 +44,14 @@ def _reversal(call: Call, rank: int) -> list[int]:
     return list(range(rank))[::-1]
 
 
+def _movement(call: Call, rank: int) -> list[int]:
+    given = [call.arguments[name] for name in ("source", "destination")]
+    sources, places = ([int(d) % rank for d in ([one] if isinstance(one, int) else one)] for one in given)
+    rest = iter(d for d in range(rank) if d not in sources)
+    moved = dict(zip(places, sources, strict=True))
+    return [moved[d] if d in moved else next(rest) for d in range(rank)]
+
+
 def _last_two(call: Call, rank: int) -> list[int]:
     return [*range(rank - 2), rank - 1, rank - 2]
 
@@ -100,6 +108,17 @@ RECORDS: tuple[Record, ...] = (
         doc="swaps two dims",
         choose=_permuted(_transposition),
         samples=("op(t(B, 2, 3), 1, -1)", "op(t(4), 0, -1)"),
+    ),
+    Choice(
+        targets=("aten.movedim.int", "aten.moveaxis.int", "aten.movedim.intlist", "aten.moveaxis.intlist"),
+        doc="moves dims",
+        choose=_permuted(_movement),
+        samples=(
+            "movedim.int(t(B, 2, 3), 1, -1)",
+            "moveaxis.int(t(B, 2, 3), -1, 0)",
+            "movedim.intlist(t(B, 2, 3, 4), [0, -1], [1, 0])",
+            "moveaxis.intlist(t(2, 3), [1], [0])",
+        ),
     ),
     Choice(
         targets=("aten.t.default", "aten.numpy_T.default"),

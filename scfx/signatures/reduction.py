@@ -103,7 +103,9 @@ RECORDS: tuple[Record, ...] = (
     ),
     _reduced("amax.default", "amin.default", doc="extremum", samples=_DIMS),
     _reduced("max.default", "min.default", "median.default", doc="extremum", samples=_ALL),
-    _reduced("max.dim", "min.dim", "median.dim", "mode.default", results=2, doc="extremum", samples=_DIM),
+    _reduced(
+        "max.dim", "min.dim", "median.dim", "nanmedian.dim", "mode.default", results=2, doc="extremum", samples=_DIM
+    ),
     _reduced("kthvalue.default", results=2, doc="order", samples=("op(t(B, 4, 5), 2, 1)",)),
     _reduced("argmax.default", "argmin.default", zero="", doc="extremum's index", samples=_DIM),
     _reduced("prod.dim_int", doc="product", samples=_DIM),
