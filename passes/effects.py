@@ -20,8 +20,9 @@ _UPDATES_STATISTICS = {
 }
 _STATISTICS = ("running_mean", "running_var")
 
-#: Arguments that switch randomness off, with the value that does.
+#: Arguments that switch randomness off, with the value that does; but a coin is tossed whatever its probability is.
 _CALM = {"train": False, "training": False, "p": 0.0, "dropout_p": 0.0, "dropout": 0.0}
+_COINS = (_aten.bernoulli, _aten.bernoulli_)
 
 
 def written(node: fx.Node) -> list[fx.Node]:
@@ -56,4 +57,6 @@ def is_random(node: fx.Node) -> bool:
     if not isinstance(node.target, OpOverload) or torch.Tag.nondeterministic_seeded not in node.target.tags:
         return False
     bound = arguments(node)
+    if node.target.overloadpacket in _COINS:
+        return True
     return not any(name in bound and bound[name] == calm for name, calm in _CALM.items())

@@ -11,6 +11,7 @@ from torch import fx, nn
 from torch.autograd.function import BackwardCFunction
 from torch.utils import _pytree as pytree
 
+from scfx.chance import Chance
 from scfx.leaves import named_leaves
 from scfx.program import Mode, Program, graph_module
 from scfx.runs import SEED, differs
@@ -36,7 +37,7 @@ def remembered(original: nn.Module, mode: Mode, args: Sequence[Any], kwargs: dic
     """Return what to say about a model that keeps a tensor from one call to the next, or nothing if it keeps none."""
     module = twin(original).train(mode == "train")
     before = _tensors_on_self(module)
-    with torch.no_grad(), same_random_state(module, SEED):
+    with torch.no_grad(), same_random_state(module, SEED), Chance():
         module(*args, **kwargs)
     kept = [name for name, value in _tensors_on_self(module).items() if value is not before.get(name)]
     if not kept:
@@ -119,7 +120,7 @@ def _module_outputs(
     for path, child in module.named_modules():
         if path:
             child.register_forward_hook(record(path))
-    with torch.no_grad(), same_random_state(module, SEED):
+    with torch.no_grad(), same_random_state(module, SEED), Chance():
         module(*args, **kwargs)
     return seen
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import warnings
@@ -15,6 +16,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
 from scfx.calling import CallSpec, InputLeaf, split_example
+from scfx.chance import Chance
 from scfx.errors import CaptureError, InputError
 from scfx.guards import Guard, frozen_places, guards_of, multiples
 from scfx.leaves import names_of, register_dataclasses
@@ -24,12 +26,15 @@ from scfx.sanity import check_inputs, check_model, on_meta
 from scfx.selfcheck import check_program
 from scfx.sizes import Primes, annotate, is_free
 from scfx.source import user_line
-from scfx.twin import bare, own_copy, same_random_state, twin
+from scfx.twin import bare, drawn_outside_torch, own_copy, same_random_state, twin
+from scfx.twin import train_as_eval as twin_as_eval
 from scfx.unlift import drop_regions, unlift
 from scfx.untraceable import explain_failure
 
 
-def capture(model: nn.Module, example_inputs: object, *, dynamic: bool = True, check: bool = True) -> Program:
+def capture(
+    model: nn.Module, example_inputs: object, *, dynamic: bool = True, train_as_eval: bool = False, check: bool = True
+) -> Program:
     """Capture `model` as graphs that share one set of parameters and that hold for any batch size, other sizes too.
 
     Args:
@@ -39,8 +44,13 @@ def capture(model: nn.Module, example_inputs: object, *, dynamic: bool = True, c
             tensor is taken for the batch. An example of one sample is doubled, as export takes a size of 1 to be fixed.
         dynamic: Whether every other size that the model leaves open stays open too, with the conditions that the model
             sets. Where that is more than export can do, or comes out wrong, only the batch size does.
+        train_as_eval: Capture for training what the model does in evaluation, with dropout and norms as in training:
+            for models that do something in training that no graph can hold.
         check: Compare both graphs with the original: on the example inputs, on one more sample, on one sample alone and
             on other sizes. Without values, on the meta device, there is nothing to compare and so no check.
+
+    Warns:
+        UserWarning: The model decides something by chance, of which the graph holds the likelier case only.
 
     Raises:
         ModelError: It is not a module, has no parameters, or holds NaN or infinite weights.
@@ -56,13 +66,18 @@ def capture(model: nn.Module, example_inputs: object, *, dynamic: bool = True, c
     with same_random_state(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         original = own_copy(model)
+        if train_as_eval:
+            twin_as_eval(original)
         args, kwargs = _fitting_example(original, args, kwargs)
+        program = None
         if dynamic:
-            try:
-                return _captured(original, args, kwargs, check, every_size=True)
-            except Exception:  # whatever it is: if it has nothing to do with sizes, it comes again
-                pass
-        return _captured(original, args, kwargs, check, every_size=False)
+            with contextlib.suppress(Exception):  # whatever it is: if it has nothing to do with sizes, it comes again
+                program = _captured(original, args, kwargs, check, every_size=True)
+        if program is None:
+            program = _captured(original, args, kwargs, check, every_size=False)
+    for note in program.notes:
+        warnings.warn(note, stacklevel=3)
+    return program
 
 
 def _captured(
@@ -76,8 +91,10 @@ def _captured(
     root = bare(original)
     graphs: dict[Mode, fx.Graph] = {}
     divisors: dict[Mode, dict[Symbol, int]] = {}
+    notes: dict[str, None] = {}
     for mode in MODES:
-        exported = _export(original, mode, args, kwargs, every_size)
+        exported, said = _export(original, mode, args, kwargs, every_size)
+        notes.update(dict.fromkeys(said))
         call.out_specs[mode] = exported.call_spec.out_spec
         call.output_names[mode] = names_of(call.out_specs[mode])
         graph = graphs[mode] = unlift(exported, root, call)
@@ -95,7 +112,7 @@ def _captured(
     primes = Primes(graphs, divisors)
     for mode, graph in graphs.items():
         annotate(graph, root, mode, primes)
-    program = Program(root, graphs, call)
+    program = Program(root, graphs, call, tuple(notes))
     if not on_meta(original) and check:
         check_program(program, original, args, kwargs)
     return program
@@ -103,15 +120,24 @@ def _captured(
 
 def _export(
     original: nn.Module, mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any], every_size: bool
-) -> ExportedProgram:
-    """Export a twin of `original` in `mode`, with `every_size` free that it leaves free, or the batch's alone."""
+) -> tuple[ExportedProgram, tuple[str, ...]]:
+    """Export a twin of `original` in `mode`, with `every_size` free that it leaves free, or the batch's alone.
+
+    What the caller has to be told about the result comes with it.
+    """
     module = twin(original).train(mode == "train")
     _name_extra_keywords(module, kwargs)
     free = _free_sizes(module, args, kwargs, every_size)
     try:
         # Export's cache of shapes costs more than it saves where sizes are symbols.
-        with quiet(), dynamo_config.patch(fake_tensor_cache_enabled=False):
-            return torch.export.export(module, args, kwargs, dynamic_shapes=free, strict=False)
+        with quiet(), dynamo_config.patch(fake_tensor_cache_enabled=False), drawn_outside_torch() as drawn:
+            with Chance() as chance:
+                exported = torch.export.export(module, args, kwargs, dynamic_shapes=free, strict=False)
+        frozen = (
+            f"The model draws from {source} in {mode} mode: the graph has what was drawn at capture."
+            for source in drawn
+        )
+        return exported, (*map(str, chance.decisions), *frozen)
     except Exception as error:
         if every_size:
             raise

@@ -20,7 +20,9 @@ from scfx.selection import kept_dims, output_positions
 __all__ = ["CompressedModule", "channel_graph", "compress"]
 
 
-def channel_graph(model: nn.Module, example_inputs: object, dynamic: bool = True) -> ChannelGraph:
+def channel_graph(
+    model: nn.Module, example_inputs: object, dynamic: bool = True, train_as_eval: bool = False
+) -> ChannelGraph:
     """Analyses which channels of a model live and die together. The model is left untouched.
 
     Args:
@@ -28,13 +30,15 @@ def channel_graph(model: nn.Module, example_inputs: object, dynamic: bool = True
         example_inputs: A tensor, a tuple of positional arguments, or a dict of keyword arguments.
         dynamic: Whether lengths, heights and widths of the inputs stay free where the model allows it, as the batch
             size does in any case. Without, capture takes less time.
+        train_as_eval: Whether to train on what the model computes in evaluation, dropout and norms as in training. For
+            models that do something in training that cannot be captured; the error says when this helps.
 
     Raises:
         ModelError: The model is not a module, has no parameters, or holds NaN or infinite weights.
         InputError: The example inputs do not fit the model.
         CaptureError: The model cannot be captured; the message names the line and what could be captured instead.
     """
-    return ChannelGraph(capture(model, example_inputs, dynamic=dynamic))
+    return ChannelGraph(capture(model, example_inputs, dynamic=dynamic, train_as_eval=train_as_eval))
 
 
 def compress(
@@ -44,6 +48,7 @@ def compress(
     keep: Iterable[str | nn.Module | Axis] | str | nn.Module = (),
     outputs: Iterable[str | int] | str | int | None = None,
     dynamic: bool = True,
+    train_as_eval: bool = False,
 ) -> CompressedModule:
     """Makes a module that computes what the model computes and can lose channels while it trains.
 
@@ -56,6 +61,8 @@ def compress(
         outputs: The outputs that matter, by path or position, when the model returns more: only they keep their shape.
         dynamic: Whether lengths, heights and widths of the inputs stay free where the model allows it, as the batch
             size does in any case. Without, capture takes less time. A size that is not free is refused when it differs.
+        train_as_eval: Whether to train on what the model computes in evaluation, dropout and norms as in training. For
+            models that do something in training that cannot be captured; the error says when this helps.
 
     Raises:
         ModelError: The model is not a module, has no parameters, or holds NaN or infinite weights.
@@ -63,7 +70,7 @@ def compress(
         CaptureError: The model cannot be captured; the message names the line and what could be captured instead.
         UnknownNameError: `keep` or `outputs` names something that the model doesn't have.
     """
-    program = capture(model, example_inputs, dynamic=dynamic)
+    program = capture(model, example_inputs, dynamic=dynamic, train_as_eval=train_as_eval)
     kept = kept_dims(model, keep)
     positions = output_positions(program.call, outputs)
     if quantize:

@@ -107,7 +107,7 @@ class CompressedModule(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> CompressedModule:
         graphs: dict[Mode, fx.Graph] = {mode: copy.deepcopy(graph) for mode, graph in self._program.graphs.items()}
         call = copy.deepcopy(self._program.call, memo)
-        program = Program(copy.deepcopy(self._program.root, memo), graphs, call)
+        program = Program(copy.deepcopy(self._program.root, memo), graphs, call, self._program.notes)
         other = CompressedModule(program, self._kept, self._outputs, self._attributes)
         memo[id(self)] = other
         other._size = self._size.for_graph(other.channels)

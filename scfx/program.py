@@ -42,6 +42,7 @@ class Program:
         graphs: The ATen graph of each mode. Parameters and buffers are `get_attr` nodes, placeholders are the flat
             leaves of the inputs (`call.flatten`), and the output node holds one tuple: the flat leaves of the outputs.
         call: How arguments become flat leaves, and flat leaves the output.
+        notes: What a person has to know of how the graphs differ from the model, in whole sentences.
 
     Every node carries `meta["shape"]`, `meta["dtype"]` and, where it is an integer, `meta["value"]`; each symbolic
     size is replaced by a prime of its own (see `is_symbolic`), the same in both modes.
@@ -50,6 +51,7 @@ class Program:
     root: nn.Module
     graphs: dict[Mode, fx.Graph]
     call: CallSpec
+    notes: tuple[str, ...] = ()
 
 
 def graph_module(program: Program, mode: Mode) -> fx.GraphModule:

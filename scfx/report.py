@@ -97,6 +97,7 @@ class GraphReport:
         pins: The pinned axes by reason, those with the most channels first.
         troubles: The operators without a rule, or whose rule did not fit. They pin what they touch.
         outputs: What each output costs.
+        notes: How the captured graphs differ from the model, in sentences.
         unused: Parameters that the model doesn't compute with.
     """
 
@@ -109,6 +110,7 @@ class GraphReport:
     troubles: tuple[Trouble, ...]
     outputs: tuple[OutputCost, ...]
     unused: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -148,6 +150,7 @@ class GraphReport:
             troubles=_troubles(graph),
             outputs=_outputs(graph) if outputs else (),
             unused=tuple(name for name, numel in parameters.items() if numel and name not in graph._inference.state),
+            notes=graph._program.notes,
         )
 
     def __str__(self) -> str:

@@ -18,7 +18,15 @@ LINES = 24
 def text(report: GraphReport) -> str:
     """The whole report."""
     return "\n".join(
-        [*_summary(report), *_dims(report), *_pins(report), *_outputs(report), *_troubles(report), *_unused(report)]
+        [
+            *_summary(report),
+            *_dims(report),
+            *_pins(report),
+            *_outputs(report),
+            *_troubles(report),
+            *_unused(report),
+            *_notes(report),
+        ]
     )
 
 
@@ -113,6 +121,12 @@ def _troubles(report: GraphReport) -> Iterator[str]:
         f"  {line}"
         for line in shortened(columns([["operator", "node", "module", "why"], *rows]), LINES, "more operators")
     )
+
+
+def _notes(report: GraphReport) -> Iterator[str]:
+    if report.notes:
+        yield ""
+        yield from report.notes
 
 
 def _unused(report: GraphReport) -> Iterator[str]:

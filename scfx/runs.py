@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from scfx.chance import Chance
 from scfx.twin import same_random_state
 
 #: How far two runs may be apart, relative to the largest value. The same operators run in both, so noise is small.
@@ -40,7 +41,7 @@ def run(call: Callable[[], Any], owner: nn.Module, gradients: bool) -> Run:
 
     Parameters and buffers are those of `owner`; no `.grad` is touched. Without `gradients` there is no autograd at all.
     """
-    with same_random_state(owner, SEED), torch.set_grad_enabled(gradients):
+    with same_random_state(owner, SEED), torch.set_grad_enabled(gradients), Chance():
         leaves = pytree.tree_leaves(call())
     trained = {name: p for name, p in owner.named_parameters() if p.requires_grad}
     roots = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.requires_grad]

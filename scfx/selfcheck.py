@@ -20,6 +20,11 @@ from scfx.runs import Run, differs, largest_gradient, run, tolerance
 from scfx.twin import twin
 from scfx.variations import Args, Kwargs, batches, first_sample, one_more, other_sizes
 
+_TRAINING = (
+    "\nIf the model does this in training only: with train_as_eval=True what it computes in evaluation is trained, "
+    "dropout and norms as in training."
+)
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -50,11 +55,11 @@ class Subject:
         except InputError as error:
             raise CaptureError(self._frozen_message(mode, error)) from error
         except Exception as error:
-            where = failing_node(self.program, mode, *self._leaves(args, kwargs))
+            where = failing_node(self.program, mode, self._leaves(args, kwargs))
             raise CaptureError(
                 f"the captured graph fails in {mode} mode on {what}, where the original does not{where}: {error}\n"
                 "A size was probably fixed at capture: write x.shape[0], not len(x) or int(...), and let operators "
-                "infer sizes."
+                f"infer sizes.{_TRAINING if mode == 'train' else ''}"
             ) from error
         self._compare(mode, args, kwargs, what, expected, got)
         return True
@@ -113,7 +118,7 @@ class Subject:
             f"the batch size was frozen at capture: the original takes another one in {mode} mode, the captured graph "
             "does not "
             f"({error}){lines}\nWrite x.shape[0] instead of len(x), do not turn sizes into Python numbers with int(), "
-            "and do not loop over the batch."
+            f"and do not loop over the batch.{_TRAINING if mode == 'train' else ''}"
         )
 
 

@@ -7,6 +7,7 @@ import copy
 import random
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -29,6 +30,23 @@ def twin(model: nn.Module) -> nn.Module:
     return _copy(model, {id(parameter): parameter for parameter in model.parameters()})
 
 
+def train_as_eval(model: nn.Module) -> None:
+    """Make `model`, and copies of it, train as they evaluate: `train()` reaches only modules without children.
+
+    Dropout and norms are such modules, so they go on as in training; what the forward of a larger module does only in
+    training, such as a branch that no graph can hold, is left out.
+    """
+    kind = type(model)
+
+    def train(self: nn.Module, mode: bool = True) -> nn.Module:
+        nn.Module.train(self, mode)
+        for module in self.modules():
+            module.training = mode and not module._modules
+        return self
+
+    model.__class__ = type(kind.__name__, (kind,), {"train": train, "__module__": kind.__module__})
+
+
 def bare(model: nn.Module) -> nn.Module:
     """Return a tree of plain `nn.Module` with the very same parameters and buffers under the same names."""
     return _bare(model, {})
@@ -38,15 +56,29 @@ def bare(model: nn.Module) -> nn.Module:
 def same_random_state(model: nn.Module, seed: int | None = None) -> Iterator[None]:
     """Leave every random generator as it was found, whatever the body draws; start from `seed` if there is one."""
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
-    python = random.getstate()
+    python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=devices):
         if seed is not None:
             torch.manual_seed(seed)
             random.seed(seed)
+            np.random.seed(seed)
         try:
             yield
         finally:
             random.setstate(python)
+            np.random.set_state(numpy)
+
+
+@contextlib.contextmanager
+def drawn_outside_torch() -> Iterator[list[str]]:
+    """Give a list that names, when the body is done, the generators beside torch's from which it has drawn."""
+    found: list[str] = []
+    python, numpy = random.getstate(), np.random.get_state()
+    yield found
+    if random.getstate() != python:
+        found.append("Python's random")
+    if repr(np.random.get_state()) != repr(numpy):
+        found.append("numpy.random")
 
 
 def _clone(parameter: nn.Parameter) -> nn.Parameter:

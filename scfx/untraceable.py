@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -16,13 +17,19 @@ from scfx.twin import twin
 MAX_TRIES = 20
 MAX_SECONDS = 30.0
 
+_UNKNOWN_OUTPUT = re.compile(r"Found <class '([\w.<>]+)'> in output, which is not a known type")
+
 
 def explain_failure(
     error: Exception, original: nn.Module, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> CaptureError:
     """Return an error that says where export failed, why, and which submodules can be captured instead."""
-    parts = capturable_submodules(original, args, kwargs)
-    if parts:
+    if mode == "train" and _exports(twin(original).eval(), args, kwargs):
+        hint = (
+            "In evaluation the whole model can be captured. With train_as_eval=True that is what is trained, dropout "
+            "and norms as in training."
+        )
+    elif parts := capturable_submodules(original, args, kwargs):
         hints = "\n".join(f"  scfx.compress(model.{name}, ...)  # {count} parameters" for name, count in parts)
         hint = f"The largest submodules that can be captured:\n{hints}"
     else:
@@ -34,6 +41,14 @@ def explain_failure(
 
 def reason(error: BaseException) -> str:
     """Return the message of `error` without the pages that export adds to it."""
+    kind = _UNKNOWN_OUTPUT.search(str(error))
+    if kind is not None:
+        return (
+            f"it returns a {kind[1].rsplit('.', 1)[-1]}, which is neither a tensor nor a plain container of tensors. "
+            "If it is a cache of past keys and values, switch that off: give use_cache=False with the example inputs, "
+            "or set model.config.use_cache = False. If it is a class of your own, make it a dataclass, a named tuple "
+            "or a dict."
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return f"{type(error).__name__}: {text[:400]}"
@@ -55,13 +70,18 @@ def capturable_submodules(
             break
         if any(name.startswith(f"{bigger}.") for bigger, _ in found):
             continue
-        try:
-            with quiet():
-                torch.export.export(module.get_submodule(name), *calls[name], strict=False)
-        except Exception:  # whatever is wrong with this part, it is not one to suggest
-            continue
-        found.append((name, sizes[name]))
+        if _exports(module.get_submodule(name), *calls[name]):
+            found.append((name, sizes[name]))
     return found
+
+
+def _exports(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    try:
+        with quiet():
+            torch.export.export(module, args, kwargs, strict=False)
+    except Exception:  # whatever is wrong with it, it is not one to suggest
+        return False
+    return True
 
 
 def _recorded_calls(original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
