@@ -16,6 +16,7 @@ from scfx.passes.explicit_shapes import ExplicitShapes
 from scfx.passes.explicit_splits import ExplicitSplits
 from scfx.passes.fold_constants import FoldConstants
 from scfx.passes.functionalize import Functionalize
+from scfx.passes.fuse_layer_norm import FuseLayerNorm
 from scfx.passes.inline_autocast import InlineAutocast
 from scfx.passes.inline_grad_mode import InlineGradMode
 from scfx.passes.mutations import mutated_buffers
@@ -39,6 +40,7 @@ def pipeline(mutable: Collection[str] = ()) -> tuple[Pass, ...]:
         SeparateRecurrent(),
         EliminateDeadCode(),
         Functionalize(),
+        FuseLayerNorm(),
         EliminateDeadCode(),
         FoldConstants(frozenset(mutable)),
         ExplicitOrders(),
