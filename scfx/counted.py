@@ -96,6 +96,43 @@ def mean(
     return average * (kept / count)
 
 
+def var(
+    self: Tensor,
+    dim: list[int],
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    unbiased: bool = True,
+    kept: int,
+    count: int,
+) -> Tensor:
+    """Variance over some dims, which had `count` indices where `kept` are left."""
+    present = prod(self.shape[d] for d in dim)
+    total = present * count // kept
+    less = correction if correction is not None else int(unbiased)
+    average = self.sum(dim, keepdim=True) / total
+    centred = self - average
+    squares = (centred * centred).sum(dim, keepdim=True) + (total - present) * (average * average)
+    result = squares / (total - less)
+    return result if keepdim else result.squeeze(tuple(dim))
+
+
+def std(
+    self: Tensor,
+    dim: list[int],
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    unbiased: bool = True,
+    kept: int,
+    count: int,
+) -> Tensor:
+    """Standard deviation over some dims, which had `count` indices where `kept` are left; at zero without a slope."""
+    square = var(self, dim, keepdim, correction=correction, unbiased=unbiased, kept=kept, count=count)
+    still = square.eq(0)
+    return square.masked_fill(still, 1.0).sqrt().masked_fill(still, 0.0)
+
+
 def _normalize(input: Tensor, dims: list[int], count: int, kept: int, eps: float) -> Tensor:
     average = input.sum(dims, keepdim=True) / count
     centred = input - average
@@ -103,7 +140,7 @@ def _normalize(input: Tensor, dims: list[int], count: int, kept: int, eps: float
     return centred * torch.rsqrt(variance + eps)
 
 
-_OPERATORS = (
+_OPERATORS: tuple[tuple[str, Callable[..., Tensor]], ...] = (
     (
         "batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var,"
         " bool training, float momentum, float eps, bool cudnn_enabled, SymInt count) -> Tensor",
@@ -127,6 +164,14 @@ _OPERATORS = (
         "mean(Tensor self, int[]? dim=None, bool keepdim=False, *, SymInt kept, SymInt count,"
         " ScalarType? dtype=None) -> Tensor",
         mean,
+    ),
+    *(
+        (
+            f"{name}(Tensor self, int[] dim, bool keepdim=False, *, Scalar? correction=None, bool unbiased=True,"
+            " SymInt kept, SymInt count) -> Tensor",
+            function,
+        )
+        for name, function in (("var", var), ("std", std))
     ),
 )
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from scfx.counted import IMPLEMENTATIONS, batch_norm, group_norm, layer_norm, mean, rms_norm
+from scfx.counted import IMPLEMENTATIONS, batch_norm, group_norm, layer_norm, mean, rms_norm, std, var
+from tests.oracle import check_exact
 
 scfx_ops = torch.ops.scfx
 
@@ -74,6 +75,25 @@ def test_mean_of_what_is_left(keepdim: bool) -> None:
     torch.testing.assert_close(scfx_ops.mean(x, kept=4, count=8), full.mean())
 
 
+@pytest.mark.parametrize("name", ["var", "std"])
+@pytest.mark.parametrize("keepdim", [True, False])
+def test_spread_of_what_is_left(name: str, keepdim: bool) -> None:
+    x = rand(3, 4, 5)
+    full, counted, usual = padded(x, 1, KEPT, 8), getattr(scfx_ops, name), getattr(torch, name)
+    actual = counted(x, [1, -1], keepdim, correction=0, kept=4, count=8)
+    torch.testing.assert_close(actual, usual(full, (1, 2), correction=0, keepdim=keepdim))
+    torch.testing.assert_close(counted(x, [1], kept=4, count=8), usual(full, 1))
+    torch.testing.assert_close(counted(x, [1], unbiased=False, kept=4, count=8), usual(full, 1, unbiased=False))
+
+
+def test_a_deviation_of_zero_has_no_slope() -> None:
+    x = torch.ones(2, 4, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(scfx_ops.std(x, [1], kept=4, count=4).sum(), [x])
+    (expected,) = torch.autograd.grad(torch.std(x, 1).sum(), [x])
+    assert not gradient.any()
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_the_gradients_are_those_of_the_unpruned_tensor() -> None:
     x = rand(3, 4, 5).requires_grad_()
     weight = rand(4).requires_grad_()
@@ -93,6 +113,8 @@ CALLS: dict[str, tuple[Callable[..., Tensor], tuple[object, ...], dict[str, obje
     "scfx.batch_norm.default": (batch_norm, (None, None, None, None, True, 0.0, 1e-5, False, 6), {}),
     "scfx.layer_norm.default": (layer_norm, ([4], None, None, 1e-5, False, 9), {}),
     "scfx.rms_norm.default": (rms_norm, ([4], None, 1e-5, 9), {}),
+    "scfx.var.default": (var, ([1],), {"kept": 4, "count": 6}),
+    "scfx.std.default": (std, ([1, 2],), {"correction": 0, "kept": 4, "count": 6}),
     "scfx.mean.default": (mean, ([1],), {"kept": 4, "count": 6}),
 }
 
@@ -109,3 +131,23 @@ def test_each_can_be_written_out_in_a_graph(name: str) -> None:
     x = rand(3, 4, 4)
     traced = fx.symbolic_trace(Model())
     torch.testing.assert_close(traced(x), function(x, *args, **kwargs))
+
+
+class WrittenOut(nn.Module):
+    """Layer norm as people write it: the mean and the deviation of the features, a scale and a shift."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 2)
+        self.scale, self.shift = nn.Parameter(rand(6)), nn.Parameter(rand(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        y = self.scale * (y - y.mean(-1, keepdim=True)) / (y.std(-1, keepdim=True) + 1e-2) + self.shift
+        result: Tensor = self.last(y) + y.var(1, unbiased=False).unsqueeze(1)
+        return result
+
+
+def test_a_norm_that_is_written_out_loses_channels() -> None:
+    outcome = check_exact(WrittenOut().double(), (rand(3, 4),), name="written out", everything_first=True, rounds=2)
+    assert outcome.removed

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -19,7 +20,7 @@ def _reduced(
     kind: str = "rigid",
     results: int = 1,
     zero: str = "self",
-    make: type[Pattern] = Pattern,
+    make: Callable[..., Pattern] = Pattern,
     doc: str,
     samples: tuple[str, ...],
 ) -> Choice:
@@ -32,7 +33,7 @@ def _reduced(
     return Choice(targets=targets, doc=doc, choose=choose, samples=samples)
 
 
-def _reduction(call: Call, kind: str, results: int, zero: str, make: type[Pattern], doc: str) -> Pattern:
+def _reduction(call: Call, kind: str, results: int, zero: str, make: Callable[..., Pattern], doc: str) -> Pattern:
     rank = call.rank("self")
     gone = call.dim_list("dim", rank) if "dim" in call.arguments else tuple(range(rank))
     keepdim = bool(call.arguments.get("keepdim", False))
@@ -51,10 +52,8 @@ def _reduction(call: Call, kind: str, results: int, zero: str, make: type[Patter
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Mean(Pattern):
-    """A mean: of the dims that shrink, the original and the present number of indices are written down."""
-
-    counted: str | None = "scfx.mean.default"
+class _Average(Pattern):
+    """A mean or variance: of the dims that shrink, the original and the present number of indices are written down."""
 
     def resize(self, call: Call, kept: Kept) -> Replacement | None:
         change = super().resize(call, kept)
@@ -63,6 +62,19 @@ class _Mean(Pattern):
         over = [dim for letter, dim in _dims(call).items() if letter in self.statistic.split() and dim.size <= LARGE]
         arguments: dict[str, Any] = {**change.arguments, "kept": prod(kept_size(dim, kept) for dim in over)}
         return Replacement(arguments, change.target)
+
+
+_Mean = partial(_Average, counted="scfx.mean.default")
+
+
+def _spread(name: str) -> Callable[[Call], Operator]:
+    """A variance or its root, over named dims or over all; of all, none can go: their number isn't in the call."""
+
+    def choose(call: Call) -> Operator:
+        kind = "statistic" if call.arguments["dim"] else "rigid"
+        return _reduction(call, kind, 1, "self", partial(_Average, counted=f"scfx.{name}.default"), "statistic")
+
+    return choose
 
 
 def _dims(call: Call) -> Mapping[str, Any]:
@@ -111,14 +123,32 @@ RECORDS: tuple[Record, ...] = (
     _reduced("prod.dim_int", doc="product", samples=_DIM),
     _reduced("prod.default", doc="product", samples=_ALL),
     _reduced("logsumexp.default", zero="", doc="log-sum-exp", samples=_DIMS),
-    _reduced(
-        "var.correction",
-        "std.correction",
-        doc="statistic",
-        samples=("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [-1], correction=0)"),
+    *(
+        Choice(
+            targets=(f"aten.{name}.correction", f"aten.{name}.dim"),
+            doc=doc,
+            choose=_spread(name),
+            samples=(
+                f"{name}.correction(t(B, 4, 5), [1])",
+                f"{name}.correction(t(B, 4, 5), [-1, 1], correction=0, keepdim=True)",
+                f"{name}.correction(t(3, 4))",
+                f"{name}.dim(t(B, 4, 5), [1])",
+                f"{name}.dim(t(B, 4, 5), [2], False, True)",
+            ),
+        )
+        for name, doc in (("var", "variance"), ("std", "standard deviation"))
     ),
-    _reduced(
-        "var.dim", "std.dim", doc="statistic", samples=("op(t(B, 4, 5), [1])", "op(t(B, 4, 5), [2], False, True)")
+    *(
+        Choice(
+            targets=(f"scfx.{name}.default",),
+            doc=f"{doc} that keeps its count",
+            choose=_spread(name),
+            samples=(
+                "op(t(B, 4, 5), [1], True, correction=0, kept=4, count=7)",
+                "op(t(3, 4), [0, 1], unbiased=True, kept=12, count=20)",
+            ),
+        )
+        for name, doc in (("var", "variance"), ("std", "standard deviation"))
     ),
     _reduced("var.default", "std.default", doc="statistic", samples=("op(t(3, 4, 5))",)),
     _reduced(

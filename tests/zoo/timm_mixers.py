@@ -9,14 +9,15 @@ from torch import nn
 
 from tests.zoo.timm_building import FOUR, built, listed
 
-_MIXER: dict[str, Any] = {"img_size": 32, "patch_size": 8, "num_blocks": 1, "embed_dim": 32}
+_MIXER: dict[str, Any] = {"img_size": 16, "patch_size": 4, "num_blocks": 1, "embed_dim": 64}
 
 MODELS = (
-    built("mixer_s32_224", mlp_mixer.MlpMixer, **_MIXER),
-    built("gmixer_12_224", mlp_mixer.MlpMixer, **_MIXER, mlp_ratio=(1.0, 4.0), mlp_layer=GluMlp, act_layer=nn.SiLU),
+    built("mixer_s32_224", mlp_mixer.MlpMixer, 16, **_MIXER),
+    built("gmixer_12_224", mlp_mixer.MlpMixer, 16, **_MIXER, mlp_ratio=(1.0, 4.0), mlp_layer=GluMlp, act_layer=nn.SiLU),
     built(
         "resmlp_12_224",
         mlp_mixer.MlpMixer,
+        16,
         **_MIXER,
         mlp_ratio=4,
         block_layer=mlp_mixer.ResBlock,
@@ -25,6 +26,7 @@ MODELS = (
     built(
         "gmlp_ti16_224",
         mlp_mixer.MlpMixer,
+        16,
         **_MIXER,
         mlp_ratio=6,
         block_layer=mlp_mixer.SpatialGatingBlock,

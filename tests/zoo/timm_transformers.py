@@ -51,7 +51,7 @@ MODELS = (
     ),
     vit("vit_base_patch16_sapiens2", num_kv_heads=1),
     vit("convit_tiny", local_up_to_layer=1),
-    vit("gemma4_vit_167m", position_embedding_size=16, intermediate_size=48),
+    vit("gemma4_vit_167m", position_embedding_size=16, intermediate_size=48, use_clipped_linears=False),
     vit("qwen3_vit_88m", pos_embed_grid_size=4),
     vit("samvit_base_patch16_224", global_attn_indexes=(1,), window_size=2, neck_chans=16),
     listed(
