@@ -25,6 +25,8 @@ assert scfx.lookups.PLAIN  # and those that take the place of strided slices
 class Prune(Pass):
     """Rewrites the arguments that a plan says change, and the recorded shape of every node.
 
+    A plan made for a graph holds for its copies too: nodes are meant by name, also within arguments.
+
     Attributes:
         edits: By node name, the arguments (and operator) that change.
         shapes: By node name, the new shape of what the node makes.
@@ -35,22 +37,23 @@ class Prune(Pass):
 
     def rewrite(self, graph: fx.Graph, root: nn.Module) -> int:
         changes = 0
+        nodes = {node.name: node for node in graph.nodes}
         for node in list(graph.nodes):
             edit = self.edits.get(node.name)
             if edit is not None:
-                _apply(graph, node, edit)
+                _apply(graph, node, edit, nodes)
                 changes += 1
             if node.name in self.shapes:
                 node.meta["shape"] = self.shapes[node.name]
         return changes
 
 
-def _apply(graph: fx.Graph, node: fx.Node, edit: Replacement) -> None:
+def _apply(graph: fx.Graph, node: fx.Node, edit: Replacement, nodes: Mapping[str, fx.Node]) -> None:
     arguments = {**bind(node.target, node.args, node.kwargs), **edit.arguments}  # type: ignore[arg-type]
     if edit.target is not None and edit.target != str(node.target):
         node.target = operator_named(edit.target)
     with graph.inserting_before(node):
-        arguments = {name: _resolved(graph, value) for name, value in arguments.items()}
+        arguments = {name: _resolved(graph, value, nodes) for name, value in arguments.items()}
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     assert isinstance(node.target, torch._ops.OpOverload)
@@ -75,12 +78,15 @@ def operator_named(name: str) -> torch._ops.OpOverload:
     return found
 
 
-def _resolved(graph: fx.Graph, value: Any) -> Any:
-    """Writes the arithmetic of scaled symbolic sizes into the graph."""
+def _resolved(graph: fx.Graph, value: Any, nodes: Mapping[str, fx.Node]) -> Any:
+    """Finds nodes by their names, and writes the arithmetic of scaled symbolic sizes into the graph."""
     if isinstance(value, list):
-        return [_resolved(graph, item) for item in value]
+        return [_resolved(graph, item, nodes) for item in value]
+    if isinstance(value, fx.Node):
+        return nodes[value.name]
     if not isinstance(value, Scaled):
         return value
+    value = Scaled(nodes[value.node.name], value.numerator, value.denominator)
     size = value.node.meta["value"]
     for function, number in ((operator.mul, value.numerator), (operator.floordiv, value.denominator)):
         if number != 1:

@@ -100,6 +100,28 @@ def test_constants_are_absorbed(quantize: bool) -> None:
     assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
 
 
+def test_sizes_that_are_computed_are_those_of_the_copy() -> None:
+    """A view's sizes name the batch, whose node is another one in the graph that finalize makes."""
+
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.last(self.first(x).reshape(x.shape[0], 5, 2, 4).exp().reshape(x.shape[0], 5, 8))
+            return y
+
+    torch.manual_seed(0)
+    x = torch.randn(3, 5, 6, dtype=torch.float64)
+    net = scfx.compress(Heads().double(), x, quantize=False).eval()
+    with torch.no_grad():
+        net.get_parameter("first.weight")[:4] = 0
+    plain = net.finalize()
+    assert plain.get_parameter("first.weight").shape == (4, 6)
+    torch.testing.assert_close(plain(x[:2]), net(x[:2]), rtol=1e-10, atol=1e-10)
+
+
 def test_what_rounds_to_zero_goes() -> None:
     """A channel with bits left whose weights all round to zero is dead for good."""
     torch.manual_seed(0)
