@@ -44,7 +44,7 @@ class ExplicitOrders(Pass):
         """Replace them and return how many there were."""
         changes = 0
         for node in operators(graph):
-            found = _shuffle(node) if node.target in _VIEWS else _lookup(node, root)
+            found = _shuffled(node) or _looked_up(node, root) or _moved(node)
             if found is not None:
                 source, dim, index = found
                 with graph.inserting_before(node):
@@ -56,7 +56,18 @@ class ExplicitOrders(Pass):
 _Found = tuple[fx.Node, int, list[int]]
 
 
-def _lookup(node: fx.Node, root: nn.Module) -> _Found | None:
+def _shuffled(node: fx.Node) -> _Found | None:
+    """PyTorch's own channel shuffle, along dim 1."""
+    if node.target not in (_aten.channel_shuffle.default, _aten.native_channel_shuffle.default):
+        return None
+    bound = arguments(node)
+    size = value(bound["self"]).shape[1]
+    if not isinstance(size, int) or size > MAX_INDICES:
+        return None
+    return bound["self"], 1, torch.arange(size).reshape(bound["groups"], -1).T.reshape(-1).tolist()
+
+
+def _looked_up(node: fx.Node, root: nn.Module) -> _Found | None:
     if node.target is _aten.index_select.default:
         bound = arguments(node)
         source, dim, index = bound["self"], bound["dim"], bound["index"]
@@ -83,8 +94,10 @@ def _lookup(node: fx.Node, root: nn.Module) -> _Found | None:
 # --------------------------------------------------------------- shuffles
 
 
-def _shuffle(node: fx.Node) -> _Found | None:
-    """What a chain of views that ends with `node` reorders, where it is one dim alone."""
+def _moved(node: fx.Node) -> _Found | None:
+    """What a chain of views that ends with this one reorders, where it is one dim alone."""
+    if node.target not in _VIEWS:
+        return None
     chain = [node]
     for source in _sources(node):
         if not is_tensor(source):
