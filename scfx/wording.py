@@ -11,7 +11,7 @@ from pathlib import PurePath
 from torch import fx
 
 from scfx.channels import Axis, ChannelGraph
-from scfx.dims import Dim, Product, Take, Var, resolve
+from scfx.dims import Concat, Dim, Product, Take, Var, resolve
 from scfx.flow import path_of
 from scfx.program import MODES, is_symbolic
 from scfx.signatures.binding import Binding
@@ -35,13 +35,14 @@ def dim_text(dim: Dim, groups: Set[Var] = frozenset()) -> str:
     if isinstance(dim, Var):
         return f"{size_text(dim.size)} groups" if dim in groups else size_text(dim.size)
     if isinstance(dim, Take):
-        several = "" if dim.size == dim.source.size else f"{size_text(dim.size)} from "
-        return f"{several}({dim_text(dim.source, groups)}), reordered"
+        source = dim_text(dim.source, groups)
+        return f"({source} reordered)" if dim.size == dim.source.size else f"({size_text(dim.size)} out of {source})"
     if dim.parts and all(part.size == 1 for part in dim.parts):
         return size_text(dim.size)
     texts = [dim_text(part, groups) for part in dim.parts]
     if isinstance(dim, Product):
-        return " x ".join(f"({t})" if "+" in t else t for t in texts) or "1"
+        pairs = zip(dim.parts, texts, strict=True)
+        return " x ".join(f"({t})" if "+" in t and isinstance(part, Concat) else t for part, t in pairs) or "1"
     runs = [(text, len(list(run))) for text, run in groupby(texts)]
     shown = [
         text if count == 1 else f"{text} + {text}" if count == 2 else f"{count} times {text}" for text, count in runs

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor, nn
 
 import scfx
+from scfx.dims import concat, fresh, product, take
 from scfx.errors import InputError, UnknownNameError
+from scfx.wording import dim_text
 from tests.graphs import graph_of
 from tests.toys import Residual
 
@@ -21,6 +23,15 @@ def test_an_inner_axis_from_where_it_is_made_to_where_it_ends() -> None:
         "    block1: conv2d conv1 (makes it) -> batch_norm bn1 -> relu -> "
         "conv2d conv2 (contracts it: the channels end here)",
     ]
+
+
+def test_dims_in_words() -> None:
+    a, b = fresh(2), fresh(4)
+    woven = take(concat(a, b), [0, 2, 1, 3, 4, 5])
+    assert dim_text(concat(a, b, b)) == "2 + 4 + 4"
+    assert dim_text(product(a, concat(a, b))) == "2 x (2 + 4)"
+    assert dim_text(product(b, woven)) == "4 x (2 + 4 reordered)"
+    assert dim_text(take(a, [0, 1, 0])) == "(3 out of 2)"
 
 
 def test_a_trunk_says_which_nodes_join_it_and_where_in_the_source() -> None:
