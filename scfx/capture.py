@@ -130,14 +130,11 @@ def _export(
     free = _free_sizes(module, args, kwargs, every_size)
     try:
         # Export's cache of shapes costs more than it saves where sizes are symbols.
-        with quiet(), dynamo_config.patch(fake_tensor_cache_enabled=False), drawn_outside_torch() as drawn:
-            with Chance() as chance:
-                exported = torch.export.export(module, args, kwargs, dynamic_shapes=free, strict=False)
-        frozen = (
-            f"The model draws from {source} in {mode} mode: the graph has what was drawn at capture."
-            for source in drawn
-        )
-        return exported, (*map(str, chance.decisions), *frozen)
+        uncached = dynamo_config.patch(fake_tensor_cache_enabled=False)
+        with quiet(), uncached, drawn_outside_torch() as drawn, Chance() as chance:
+            exported = torch.export.export(module, args, kwargs, dynamic_shapes=free, strict=False)
+        said = "The model draws from {} in {} mode: the graph has what was drawn at capture."
+        return exported, (*map(str, chance.decisions), *(said.format(source, mode) for source in drawn))
     except Exception as error:
         if every_size:
             raise
