@@ -185,9 +185,10 @@ def _fitting_example(
             lambda leaf: torch.cat([leaf, leaf]) if isinstance(leaf, torch.Tensor) and leaf.ndim else leaf,
             (args, kwargs),
         )
-        if _failure(original, *double) is None:
+        if on_meta(original) or _failure(original, *double) is None:
             return double  # type: ignore[no-any-return]
-    error = _failure(original, args, kwargs)
+    # Without values a model that looks at some cannot be called, and still be captured.
+    error = None if on_meta(original) else _failure(original, args, kwargs)
     if error is not None:
         raise InputError(f"the model itself fails on the example inputs{user_line(error)}: {error}") from error
     return args, kwargs
