@@ -18,7 +18,7 @@ from functools import partial
 import scfx
 from tests.comparison import NotFiniteError
 from tests.coverage import Coverage
-from tests.networks import Draft, Network, draft
+from tests.networks import OPERATIONS, Draft, Network, draft
 from tests.oracle import Outcome, check_exact
 from tests.shrinking import shrink
 from tests.twin import IllConditionedError
@@ -81,10 +81,10 @@ def minimise(first: Draft, error: Exception, seed: int) -> Failure:
     return Failure(network, seed, "".join(traceback.format_exception(last, limit=-6)))
 
 
-def examine(seed: int, most: int) -> tuple[Coverage, Failure | None]:
+def examine(seed: int, most: int, favourites: tuple[str, ...] = ()) -> tuple[Coverage, Failure | None]:
     """Draw one network, check it, and shrink it where it fails."""
     coverage = Coverage()
-    drawn = draft(random.Random(seed).choice, most)
+    drawn = draft(random.Random(seed).choice, most, favourites)
     error = attempt(drawn.write(), seed, coverage)
     return coverage, minimise(drawn, error, seed) if error else None
 
@@ -95,6 +95,7 @@ def main() -> int:
     parser.add_argument("number", nargs="?", type=int, default=1000, help="how many networks to draw")
     parser.add_argument("--seed", type=int, default=None, help="the first network's seed; without it, any")
     parser.add_argument("--most", type=int, default=14, help="the largest number of operations of a network")
+    parser.add_argument("--favour", nargs="+", default=(), choices=OPERATIONS, help="operations to draw more often")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes share the work")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after that long")
     options = parser.parse_args()
@@ -103,7 +104,7 @@ def main() -> int:
     print(f"{options.number} networks from seed {start}", flush=True)
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
         seeds = range(start, start + options.number)
-        results = pool.imap_unordered(partial(examine, most=options.most), seeds)
+        results = pool.imap_unordered(partial(examine, most=options.most, favourites=tuple(options.favour)), seeds)
         for number, (covered, failure) in enumerate(results, 1):
             coverage.merge(covered)
             if failure is not None:

@@ -169,3 +169,15 @@ def einsum(b: Builder, n: Numbers) -> None:
         width = WIDTHS[n[1] % len(WIDTHS)]
         weight = b.attribute(f"nn.Parameter(torch.randn({width}, {x.channels}) * 0.3)")
         b.emit(f'torch.einsum("bchw,dc->bdhw", {x}, {weight})', (width, *x.space))
+
+
+@operation
+def computed_filters(b: Builder, n: Numbers) -> None:
+    """A depthwise convolution with filters made of the input, the samples folded into the channels."""
+    if x := b.pick(n[0], is_map):
+        ones, rank = ", 1" * len(x.space), len(x.space)
+        pooled = f"{x}.mean({tuple(range(2, 2 + rank))})"
+        filters = b.let(f"{b.linear(x.channels, x.channels)}({pooled}).reshape(-1, 1{ones})")
+        folded = f"{x}.reshape(1, -1, {', '.join(map(str, x.space))})"
+        call = f"F.conv{rank}d({folded}, {filters}, groups={x.channels} * {x}.shape[0])"
+        b.emit(f"{call}.view({x}.shape)", x.shape)
