@@ -128,7 +128,13 @@ TOGETHER = (
         text_config={"model_type": "llama", **_TEXT},
         vision_config={"model_type": "clip_vision_model", **_IMAGE},
     ),
-    hugging_face("git", "ForCausalLM", image_and_text, vision_config=dict(_IMAGE)),
+    hugging_face(
+        "git",
+        "ForCausalLM",
+        image_and_text,
+        note="images are repeated by the quotient of two batch sizes, which is any number to the analysis",
+        vision_config=dict(_IMAGE),
+    ),
 )
 
 MODELS: tuple[ZooModel, ...] = (*SOUND, *TOGETHER)
