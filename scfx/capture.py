@@ -16,6 +16,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
 from scfx.calling import CallSpec, InputLeaf, split_example
+from scfx.causality import masks_as_given
 from scfx.chance import Chance
 from scfx.errors import CaptureError, InputError
 from scfx.guards import Guard, frozen_places, guards_of, multiples
@@ -131,7 +132,7 @@ def _export(
     try:
         # Export's cache of shapes costs more than it saves where sizes are symbols.
         uncached = dynamo_config.patch(fake_tensor_cache_enabled=False)
-        with quiet(), uncached, drawn_outside_torch() as drawn, Chance() as chance:
+        with quiet(), uncached, masks_as_given(), drawn_outside_torch() as drawn, Chance() as chance:
             exported = torch.export.export(module, args, kwargs, dynamic_shapes=free, strict=False)
         said = "The model draws from {} in {} mode: the graph has what was drawn at capture."
         return exported, (*map(str, chance.decisions), *(said.format(source, mode) for source in drawn))

@@ -109,6 +109,7 @@ def check_exact(
     optimizer: str | None = None,
     variants: tuple[Variant, ...] = VARIANTS,
     everything_first: bool = False,
+    dynamic: bool = True,
     tolerance: float = TOLERANCE,
 ) -> Outcome:
     """Compress a model without quantizers, prune it several times, and require that nothing changes but its size.
@@ -131,6 +132,7 @@ def check_exact(
         variants: ways of zeroing to choose from, see `zeroing.VARIANTS`.
         everything_first: whether round 1 zeroes whole channels, but never all of an axis. Then all that it zeroes must
             go, unless a channel ends in something else than sums over channels; `Outcome.spared` says how many stayed.
+        dynamic: as for `compress`.
         tolerance: largest accepted relative error, see `comparison.relative_error`.
     """
     rng = random.Random(seed)
@@ -138,7 +140,8 @@ def check_exact(
     inputs = maker(example)
     if net is None:
         given = state_of(model)
-        net = scfx.compress(model, inputs(2, seed) if callable(example) else example, quantize=False)
+        given_inputs = inputs(2, seed) if callable(example) else example
+        net = scfx.compress(model, given_inputs, quantize=False, dynamic=dynamic)
         require_equal(state_of(model), given, f"{name}, the model given to compress()")
     twin = Twin(net, model, inputs, name)
     kind = optimizer or OPTIMIZERS[seed % len(OPTIMIZERS)]

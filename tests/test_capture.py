@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import scfx
 from scfx.capture import capture
 from scfx.program import FIRST_PRIME, MODES, Mode, Program, graph_module, is_symbolic
 from tests.captured import MODELS, Base, Convolution, Keywords, Tied, TwoInputs, TwoOutputs, WeightNorm, X
@@ -190,3 +191,23 @@ def test_a_model_that_has_been_called_and_hooked_can_be_captured() -> None:
     model.new.register_forward_hook(lambda _module, _inputs, output: output * 2)
     program = capture(model, X)
     assert torch.allclose(call(program, "eval", X), model.eval()(X))
+
+
+class Causal(nn.Module):
+    """torch's own decoder, which looks into the mask that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16, 0.0, batch_first=True), 1)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        mask = nn.Transformer.generate_square_subsequent_mask(y.shape[1])
+        result: torch.Tensor = self.decoder(y, x, tgt_mask=mask)
+        return result
+
+
+def test_a_mask_that_torch_would_look_into() -> None:
+    model = Causal()
+    inputs = (torch.randn(2, 5, 8), torch.randn(2, 4, 8))
+    net = scfx.compress(model, inputs, quantize=False)
+    torch.testing.assert_close(net(*inputs), model(*inputs))

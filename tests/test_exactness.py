@@ -1,4 +1,6 @@
-"""Pruning changes nothing that published convolutional networks compute, and reaches nearly all of their channels."""
+"""Pruning changes nothing that published networks compute, and reaches nearly all of their channels."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,24 +10,32 @@ from torch import nn
 import scfx
 from tests.observation import OneThread
 from tests.oracle import check_well_conditioned
-from tests.zoo import own_models, torchvision_models
 from tests.zoo.model import ZooModel
+from tests.zoo.registry import LISTS, models
 from tests.zoo.torchvision_convolutional import torchvision_model
-
-MODELS = (*torchvision_models.MODELS, *own_models.MODELS)
-QUICK = [pytest.param(model, id=model.name) for model in MODELS if model.quick]
+from tests.zoo.torchvision_reduced import BUILDERS
 
 pytestmark = pytest.mark.zoo
 
 
+def quick(source: str) -> list[Any]:
+    """The models of a source that stand for the others; where its package is absent, one that is skipped by name."""
+    try:
+        return [pytest.param(model, id=model.name) for model in models(source) if model.quick]
+    except ModuleNotFoundError as error:
+        return [pytest.param(None, id=source, marks=pytest.mark.skip(f"there is no {error.name}"))]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("model", QUICK)
+@pytest.mark.parametrize("model", [parameter for source in LISTS for parameter in quick(source)])
 def test_pruning_is_exact(model: ZooModel) -> None:
+    """A tenth of the zoo; `python -m tests.zoo` does all of it. Where everything of a channel is zero, it goes."""
     outcome = check_well_conditioned(
-        model.settled, model.inputs, seed=0, name=model.name, thorough=False, everything_first=True
-    )
+        model.settled, model.inputs, seed=0, rounds=2, name=model.name, thorough=False, everything_first=True,
+        dynamic=False,
+    )  # fmt: skip
     assert outcome.spared <= 0, f"{outcome.spared} channels were zero in every parameter and stayed"
-    assert outcome.removed > 0.3 * outcome.weights[0], f"only {outcome.removed} of {outcome.weights[0]} weights removed"
+    assert outcome.removed > 0.2 * outcome.weights[0], f"only {outcome.removed} of {outcome.weights[0]} weights removed"
 
 
 def prunable_share(graph: scfx.ChannelGraph, model: nn.Module) -> float:
@@ -50,21 +60,26 @@ def prunable_share(graph: scfx.ChannelGraph, model: nn.Module) -> float:
     return share / total
 
 
+def share_by_hand(model: nn.Module) -> float:
+    """Return the share if all dimensions but image channels, logits and the 1 of depthwise weights can be pruned."""
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    total = sum(weight.numel() for weight in weights)
+    depthwise = sum(weight.numel() for weight in weights if weight.shape[1] == 1)
+    rest = weights[0].numel() + weights[-1].numel() + depthwise
+    return 1 - rest / 2 / total
+
+
 @OneThread()
-@pytest.mark.parametrize(("name", "percent"), [("resnet50", 96), ("densenet121", 93), ("mobilenet_v2", 81)])
-def test_prunable_share(name: str, percent: int) -> None:
-    """Logits, image channels and the 1 of depthwise weights are the rest: see `test_share_by_hand`."""
-    model = torchvision_model(name).eval()
-    graph = scfx.channel_graph(model, torch.zeros(2, 3, 32, 32), dynamic=False)
-    assert round(100 * prunable_share(graph, model)) == percent
+@pytest.mark.parametrize("name", ["resnet", "densenet", "mobilenet_v2"])
+def test_prunable_share(name: str) -> None:
+    with torch.device("meta"):
+        model = BUILDERS[name]().eval()
+        graph = scfx.channel_graph(model, torch.empty(2, 3, 32, 32), dynamic=False)
+    assert prunable_share(graph, model) == pytest.approx(share_by_hand(model))
 
 
 @pytest.mark.parametrize(("name", "percent"), [("resnet50", 96), ("densenet121", 93), ("mobilenet_v2", 81)])
 def test_share_by_hand(name: str, percent: int) -> None:
-    """If all dimensions but image channels, logits and ones can be pruned, this is the share."""
+    """What that comes to in published networks, of 1000 classes."""
     with torch.device("meta"):
-        weights = [p for p in torchvision_model(name).parameters() if p.ndim > 1]
-    total = sum(weight.numel() for weight in weights)
-    depthwise = sum(weight.numel() for weight in weights if weight.shape[1] == 1)
-    rest = weights[0].numel() + weights[-1].numel() + depthwise
-    assert round(100 * (1 - rest / 2 / total)) == percent
+        assert round(100 * share_by_hand(torchvision_model(name))) == percent

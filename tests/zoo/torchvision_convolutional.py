@@ -58,24 +58,6 @@ def _narrow_regnet() -> nn.Module:
     return model
 
 
-QUICK = (
-    "resnet18",
-    "resnext50_32x4d",
-    "densenet121",
-    "vgg11_bn",
-    "alexnet",
-    "squeezenet1_1",
-    "mobilenet_v2",
-    "mobilenet_v3_small",
-    "mnasnet0_5",
-    "efficientnet_b0",
-    "regnet_y_400mf",
-    "shufflenet_v2_x0_5",
-    "googlenet",
-    "inception_v3",
-)
-"""The members of each family that `make test` checks."""
-
 FAMILIES = {
     "resnet": ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     "resnext": ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
@@ -114,7 +96,7 @@ FACTORIES: dict[str, Callable[[], nn.Module]] = {
 def _classifier(name: str, family: str) -> ZooModel:
     build = FACTORIES.get(name, _torchvision(name))
     size = IMAGE.get(name, IMAGE.get(family, 32))
-    return ZooModel(f"torchvision/{name}", build, images(size), quick=name in QUICK)
+    return ZooModel(f"torchvision/{name}", build, images(size))
 
 
 MODELS: tuple[ZooModel, ...] = tuple(_classifier(name, family) for family, names in FAMILIES.items() for name in names)
