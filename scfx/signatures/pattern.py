@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from math import prod
 from typing import Any, Literal
 
 import numpy as np
 
 from scfx.dims import ONE, product
-from scfx.facts import LARGE, Fact, Mask, Zeros, project
+from scfx.facts import LARGE, Fact, Mask, Zeros, both, either, project, unknown
 from scfx.signatures.binding import Binding, SignatureError, bind_letters
 from scfx.signatures.call import Call, Dims, Sink
 from scfx.signatures.notation import read
@@ -102,6 +103,9 @@ class Pattern(Operator):
         rigid = self._rigid(bound)
 
         def fact(letters: tuple[str, ...]) -> Fact:
+            wide = _wide(bound, letters)
+            if len(wide) == 1 and bound.sizes[wide[0]] > LARGE and wide[0] not in rigid:
+                return _along_large(bound, left, facts, wide[0])
             masks = tuple(None if x in rigid else _where_all(left, known, x) for x in letters)
             return Fact(tuple(bound.sizes[x] for x in letters) or (1,), masks or (None,))
 
@@ -228,6 +232,30 @@ def _letter_masks(bound: Binding, name: str, zeros: Zeros) -> dict[str, Mask | N
             old = masks.get(letter)
             masks[letter] = mask if old is None else old if mask is None else old | mask
     return masks
+
+
+def _wide(bound: Binding, letters: Collection[str]) -> list[str]:
+    """The letters of a dim, without those of size 1."""
+    return [x for x in letters if bound.sizes[x] != 1]
+
+
+def _along_large(bound: Binding, terms: list[list[str]], facts: Mapping[str, Zeros], letter: str) -> Fact:
+    """Where a sum of products is zero along a letter of symbolic size, which may be channels times the batch.
+
+    There is no mask of such a size; what the operands know by factors stays known by factors.
+    """
+
+    def of(term: list[str]) -> Fact:
+        found = [
+            fact
+            for name in term
+            if name in bound.names
+            for fact, letters in zip(facts[name].dims, bound.operand(name), strict=True)
+            if _wide(bound, letters) == [letter]
+        ]
+        return reduce(either, found) if found else unknown(bound.sizes[letter])
+
+    return reduce(both, map(of, terms)) if terms else unknown(bound.sizes[letter])
 
 
 def _where_any(names: Collection[str], known: Mapping[str, Mapping[str, Mask | None]], letter: str) -> Mask | None:
