@@ -129,6 +129,13 @@ RECORDS: tuple[Record, ...] = (
         samples=("op(t(B, 4), t(B, 4), 0)", "op(t(3, 4), t(3, 4))"),
     ),
     Choice(
+        targets=("aten.binary_cross_entropy.default", "aten.binary_cross_entropy_with_logits.default"),
+        doc="loss",
+        choose=_loss,
+        samples=("op(u(B, 4), u(B, 4), reduction=0)", "op(u(3, 4), u(3, 4))"),
+        refused=("op(u(3, 4), u(3, 4), u(4), reduction=0)",),
+    ),
+    Choice(
         targets=("aten.cross_entropy_loss.default", "aten.nll_loss_nd.default"),
         doc="loss over classes",
         choose=_class_loss,

@@ -175,6 +175,16 @@ RECORDS: tuple[Record, ...] = (
         samples=("op(t(B, 4, 5, 5), t(B, 3, 2, 2), 0, 1, False)",),
     ),
     Pattern(
+        targets=("aten.grid_sampler_3d.default",),
+        signature="b c d h w, b t u v k -> b c t u v",
+        operands=("input", "grid"),
+        pointwise="b c t u v",
+        zero="input",
+        reasons={**dict.fromkeys("dhw", "sampled from"), "k": "coordinates"},
+        doc="samples at given places",
+        samples=("op(t(B, 4, 3, 3, 3), t(B, 2, 2, 2, 3), 0, 1, False)",),
+    ),
+    Pattern(
         targets=("aten.affine_grid_generator.default",),
         signature="b r k -> b *t r",
         operands=("theta",),

@@ -97,6 +97,21 @@ def _broadcast_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...
     return tuple(made)
 
 
+def _expand_as(call: Call) -> Operator:
+    letters = letters_of(call.rank("other"))
+    own = letters[len(letters) - call.rank("self") :]
+    sizes = dict(zip(letters, call.shape("other"), strict=True))
+    given = " ".join("1" if size != sizes[x] else x for x, size in zip(own, call.shape("self"), strict=True))
+    whole = " ".join(letters)
+    return Pattern(
+        targets=(call.target,),
+        signature=f"{given}, {whole} -> {whole}",
+        operands=("self", "other"),
+        pointwise=whole,
+        zero="self",
+    )
+
+
 RECORDS: tuple[Record, ...] = (
     Choice(
         targets=("aten.expand.default",),
@@ -109,6 +124,12 @@ RECORDS: tuple[Record, ...] = (
             "op(t(), [2, 3])",
             "op(t(3, 1, 2), [3, 1, 2])",
         ),
+    ),
+    Choice(
+        targets=("aten.expand_as.default",),
+        doc="repeats without copying, up to another tensor's shape",
+        choose=_expand_as,
+        samples=("op(t(4, 1), t(B, 4, 5))", "op(t(B, 1, 5), t(B, 4, 5))", "op(t(), t(2, 3))", "op(t(3, 1), t(3, 1))"),
     ),
     Choice(
         targets=("aten.repeat.default", "aten.tile.default"),
