@@ -95,7 +95,6 @@ def sequence(*layers: nn.Module) -> nn.Module:
 VECTORS, IMAGES = (6,), (3, 8, 8)
 
 ABSORBED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], Change]] = {
-    "linear": (lambda: sequence(nn.Linear(6, 8), nn.Linear(8, 5)), VECTORS, dead("0.weight")),
     "activation": (lambda: sequence(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 5)), VECTORS, dead("0.weight")),
     "nothing but f(0)": (
         lambda: sequence(nn.Linear(6, 8, bias=False), nn.Sigmoid(), nn.Linear(8, 1)),
@@ -155,11 +154,6 @@ ABSORBED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], Change]] = {
 STAYS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], Change]] = {
     "padding": (
         lambda: sequence(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Conv2d(8, 5, 3, padding=1)),
-        IMAGES,
-        dead("0.weight"),
-    ),
-    "padding, same": (
-        lambda: sequence(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Conv2d(8, 5, 3, padding="same")),
         IMAGES,
         dead("0.weight"),
     ),
