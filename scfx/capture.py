@@ -78,6 +78,8 @@ def capture(
             program = _captured(original, args, kwargs, check, every_size=False)
     for note in program.notes:
         warnings.warn(note, stacklevel=3)
+    if on_meta(model):
+        program.notes += ("The model has no values (meta device), so the captured graphs were not compared with it.",)
     return program
 
 

@@ -58,7 +58,16 @@ class CompressedModule(nn.Module):
 
     def __getattr__(self, name: str) -> Any:
         attributes = self.__dict__.get("_attributes", {})
-        return attributes[name] if name in attributes else super().__getattr__(name)
+        if name in attributes:
+            return attributes[name]
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            raise AttributeError(
+                f"the compressed module has no attribute {name!r}. It keeps the model's parameters, buffers, modules "
+                f"and plain attributes, but not its methods and properties: if something reads {name!r}, set it, as in "
+                f"net.{name} = model.{name}."
+            ) from None
 
     def get_submodule(self, target: str) -> nn.Module:
         """As for any module. A submodule that has the name of a method here (such as `channels`) is found this way."""
