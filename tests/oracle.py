@@ -20,7 +20,7 @@ import scfx
 from scfx.plan import PrunePlan
 from tests.comparison import TOLERANCE, require_equal
 from tests.double import DoublePrecision
-from tests.observation import Inputs, MakeInputs, OneThread, maker, observe, state_of
+from tests.observation import Inputs, MakeInputs, OneThread, maker, observe, restore, state_of
 from tests.twin import Check, IllConditionedError, Twin
 from tests.zeroing import VARIANTS, Graph, Variant, Zeroed, output_dims, zero_channels
 
@@ -158,8 +158,13 @@ def check_exact(
         whole = everything_first and turn == 1
         ways: tuple[Variant, ...] = ("everything",) if whole else variants
         graph = net.channels
+        given = state_of(net)
         zeroed = zero_channels(net, graph, rng, writes=writes, variants=ways, whole_axes=not whole) if turn else []
         twin.note()
+        if zeroed and not twin.is_defined(seed + turn):  # as the direction of a zero vector, which weight norm takes
+            restore(net, given)
+            zeroed = zero_channels(net, graph, rng, writes=writes, variants=("consumers",), whole_axes=False)
+            twin.note()
         states = twin.full_state(owner)
         before = total_channels(graph)
         outcome.seconds.append(twin.prune(owner))

@@ -186,3 +186,23 @@ def test_double_precision() -> None:
         assert {tensor.dtype for tensor in wide} == {torch.float64}
         assert (half + 1).dtype == torch.float16
     assert half.float().dtype == torch.ones(1).dtype == torch.float32
+
+
+class Direction(nn.Module):
+    """Weight norm, which is not defined where a filter is zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.utils.parametrizations.weight_norm(nn.Linear(4, 12))
+        self.last = nn.Linear(12, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(torch.relu(self.first(x)))
+        return y
+
+
+def test_what_zeros_would_make_undefined_is_pruned_by_its_readers() -> None:
+    example = (torch.randn(2, 4, dtype=torch.float64),)
+    outcome = check_exact(Direction().double(), example, everything_first=True, rounds=2)
+    assert outcome.removed > 0
+    assert {zeroed.variant for turn in outcome.zeroed for zeroed in turn} == {"consumers"}

@@ -51,6 +51,12 @@ class Twin:
             if name in self.full:
                 scatter(self.full[name], self.kept[name], value)
 
+    def is_defined(self, seed: int) -> bool:
+        """Say whether the original has finite outputs and gradients with the present values."""
+        restore(self.original, self.full)
+        seen = observe(self.original, self.inputs(2, seed), True, seed)
+        return all(bool(tensor.isfinite().all()) for tensor in (*seen.outputs.values(), *seen.gradients.values()))
+
     def prune(self, optimizer: torch.optim.Optimizer | None) -> float:
         """Prune the network, remember which indices of every tensor are left, and return the processor time it took."""
         identities = {name: id(parameter) for name, parameter in self.net.named_parameters()}
