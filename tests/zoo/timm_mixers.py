@@ -92,7 +92,7 @@ MODELS = (
         layerscale_value=1e-4,
     ),
     listed("inception_next_atto", 64, depths=(1, 1, 1, 1), dims=(16, 24, 32, 40)),
-    built("convmixer_768_32", convmixer.ConvMixer, dim=16, depth=2, kernel_size=7),
+    built("convmixer_768_32", convmixer.ConvMixer, dim=32, depth=2, kernel_size=5, patch_size=2),
     listed("fasternet_t0", 64, embed_dim=16, depths=(1, 1, 1, 1), feature_dim=40),
     listed("starnet_s050", 64, depths=[1, 1, 1, 1]),
 )
