@@ -11,6 +11,7 @@ from torch import fx
 
 from scfx.channels import ChannelGraph
 from scfx.dims import variables
+from scfx.facts import LARGE
 from scfx.inference import Step
 from scfx.program import Mode
 from scfx.signatures.binding import Binding
@@ -64,6 +65,8 @@ def _taker(graph: ChannelGraph, mode: Mode, step: Step) -> Taker | None:
     if [sink.kind for sink in call.sinks] != ["contract"]:
         return None
     if not any(variable in graph._prunable for variable in variables(call.sinks[0].dim)):
+        return None
+    if any(size > LARGE for size in call.shape(record.weight)):  # made for each sample or position: no weight
         return None
     products, *added = [[name.strip() for name in term.split("*")] for term in record.zero.split("+")]
     if len(products) != 2 or record.weight not in products or len(added) > 1:

@@ -26,6 +26,29 @@ class FilterMadeOfTheInput(nn.Module):
         return y
 
 
+class DivisorFromTheInput(nn.Module):
+    """A product whose right side has one column for each sample: with constant keys it looks like a fixed weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.head = nn.Linear(6, 4), nn.Linear(6, 4, bias=False), nn.Linear(1, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key = F.elu(self.query(x)) + 1, F.elu(self.key(x)) + 1
+        y: Tensor = self.head((query @ key.sum(1, keepdim=True).transpose(1, 2) + 0.5).mean(1))
+        return y
+
+
+def test_constants_of_each_sample_are_no_weights() -> None:
+    model, x = DivisorFromTheInput().double(), torch.randn(2, 5, 6, dtype=torch.float64)
+    with torch.no_grad():
+        model.key.weight.zero_()
+        model.query.weight[:2] = 0
+        expected = model(x)
+    final = scfx.compress(model, x, quantize=False).eval().finalize()
+    torch.testing.assert_close(final(x), expected, rtol=1e-10, atol=1e-10)
+
+
 PROGRAMS = ((FilterMadeOfTheInput, (2, 3, 5)),)
 
 
