@@ -15,10 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import torch
+from torch import Tensor
+
 import scfx
-from tests.comparison import NotFiniteError
+from tests.comparison import NotFiniteError, require_equal
 from tests.coverage import Coverage
 from tests.networks import OPERATIONS, Draft, Network, draft
+from tests.observation import float_outputs
 from tests.oracle import Outcome, check_exact
 from tests.shrinking import shrink
 from tests.twin import IllConditionedError
@@ -47,16 +51,28 @@ def check(network: Network, seed: int, trials: int = TRIALS) -> Iterator[Outcome
     model, example = network.build(seed), network.example()
     captured = scfx.compress(model, example, quantize=False)
     for trial in range(trials):
+        net = copy.deepcopy(captured)
         yield check_exact(
             copy.deepcopy(model),
             example,
-            net=copy.deepcopy(captured),
+            net=net,
             name="random network",
             seed=seed + trial,
             rounds=2,
             thorough=False,
             everything_first=trial == 0,
         )
+        check_final(net.eval(), example)
+
+
+def check_final(net: scfx.CompressedModule, example: tuple[Tensor, ...]) -> None:
+    """Require that the plain module at the end computes what the network computes."""
+    with torch.no_grad():
+        expected, actual = (float_outputs(module(*example)) for module in (net, net.finalize()))
+    names = [f"output {index}" for index in range(len(expected))]
+    require_equal(
+        dict(zip(names, actual, strict=True)), dict(zip(names, expected, strict=True)), "random network, finalized"
+    )
 
 
 def attempt(network: Network, seed: int, coverage: Coverage) -> Exception | None:
