@@ -193,16 +193,24 @@ def _fitting_example(
     # Without values a model that looks at some cannot be called, and still be captured.
     error = None if on_meta(original) else _failure(original, args, kwargs)
     if error is not None:
-        raise InputError(f"the model itself fails on the example inputs{user_line(error)}: {error}") from error
+        hint = ""
+        if _failure(original, args, kwargs, modes=("eval",)) is None:
+            hint = (
+                "\nThis happens in train mode only: give what the model takes in training too, such as targets, or "
+                "compress a part of it."
+            )
+        raise InputError(f"the model itself fails on the example inputs{user_line(error)}: {error}{hint}") from error
     return args, kwargs
 
 
-def _failure(original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Exception | None:
-    """Return what goes wrong when a twin of `original` is called in both modes; make its outputs known to pytree."""
+def _failure(
+    original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], modes: tuple[Mode, ...] = MODES
+) -> Exception | None:
+    """Return what goes wrong when a twin of `original` is called in `modes`; make its outputs known to pytree."""
     module = twin(original)
     try:
         with torch.no_grad():
-            for mode in MODES:
+            for mode in modes:
                 register_dataclasses(module.train(mode == "train")(*_unaliased(args), **_unaliased(kwargs)))
     except Exception as error:
         return error

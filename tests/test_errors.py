@@ -92,6 +92,17 @@ def test_a_model_that_cannot_be_traced_names_its_line_and_what_can_be_captured()
     assert len(text) < 1500
 
 
+def test_a_model_that_needs_more_in_training_says_that_it_is_training() -> None:
+    class Targets(TwoOutputs):
+        def forward(self, x: torch.Tensor, y: torch.Tensor | None = None) -> Any:
+            if self.training and y is None:
+                raise ValueError("no targets")
+            return super().forward(x)
+
+    with pytest.raises(InputError, match=r"no targets\nThis happens in train mode only: give what .* such as targets"):
+        capture(Targets(), X)
+
+
 def test_nothing_is_written_when_capture_fails(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CaptureError):
         capture(DataBranch(), X)
