@@ -123,7 +123,8 @@ def either(a: Fact, b: Fact) -> Fact:
 def piece(fact: Fact, start: int, stop: int, step: int = 1) -> Fact:
     """What is known of a range of a dimension."""
     mask = fact.flat()
-    return unknown(len(range(start, stop, step))) if mask is None else known(mask[start:stop:step])
+    # A dimension of several symbols can be longer than `len` can say of a range.
+    return unknown(max(0, -((start - stop) // step))) if mask is None else known(mask[start:stop:step])
 
 
 def chained(facts: Sequence[Fact]) -> Fact:

@@ -135,6 +135,14 @@ def test_nothing_as_large_as_a_symbolic_dimension_is_allocated() -> None:
     assert Zeros((unknown(batch),), whole=True).along(0) is None
 
 
+def test_pieces_of_a_dimension_of_several_symbols_have_their_sizes() -> None:
+    size = LARGE**4
+    for start, stop, step in ((1, size, 1), (0, size, 3), (5, size - 1, 7), (7, 7, 1), (9, 7, 2)):
+        found = piece(Fact((size,), (None,)), start, stop, step)
+        assert found.size == max(0, -(-(stop - start) // step))
+    assert piece(Fact((size,), (None,)), 3, 14, 4).size == len(range(3, 14, 4))
+
+
 def test_a_tensor_is_zero_altogether_when_one_of_its_dimensions_is() -> None:
     zeros = Zeros.of([unknown(3), known(np.ones(2, bool))])
     assert zeros.whole
