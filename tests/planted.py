@@ -88,7 +88,7 @@ PLANTED = (
     Planted(
         "batch norm is pointwise along batch and space",
         "aten.batch_norm.default",
-        changed("aten.batch_norm.default", pointwise="b c *s"),
+        changed("aten.batch_norm.default", pointwise="b c *s", statistic="", counted=None),
         _normalised_weight,
     ),
     Planted(
