@@ -24,6 +24,7 @@ class ZooModel:
             are in double precision.
         note: Why less than 75 % of it is prunable, in one line, where that needs explaining.
         quick: Whether it stands for its kind in `make test`.
+        rounds: How often the sweep zeroes channels and prunes.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ZooModel:
     inputs: MakeInputs
     note: str = ""
     quick: bool = False
+    rounds: int = 2
 
     @property
     def source(self) -> str:

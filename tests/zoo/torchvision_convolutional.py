@@ -96,7 +96,7 @@ FACTORIES: dict[str, Callable[[], nn.Module]] = {
 def _classifier(name: str, family: str) -> ZooModel:
     build = FACTORIES.get(name, _torchvision(name))
     size = IMAGE.get(name, IMAGE.get(family, 32))
-    return ZooModel(f"torchvision/{name}", build, images(size))
+    return ZooModel(f"torchvision/{name}", build, images(size), rounds=3)
 
 
 MODELS: tuple[ZooModel, ...] = tuple(_classifier(name, family) for family, names in FAMILIES.items() for name in names)

@@ -118,7 +118,7 @@ def prune(model: ZooModel, module: nn.Module, net: scfx.CompressedModule) -> Out
     for seed in range(ATTEMPTS):
         try:
             return check_exact(
-                module, model.inputs, net=net, name=model.name, seed=seed, rounds=2, thorough=False,
+                module, model.inputs, net=net, name=model.name, seed=seed, rounds=model.rounds, thorough=False,
                 everything_first=True,
             )  # fmt: skip
         except IllConditionedError:
