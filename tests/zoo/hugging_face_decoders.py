@@ -72,7 +72,7 @@ EXPERTS = (
     _experts("qwen2_moe", shared_expert_intermediate_size=16, **_FOUR),
     _experts("qwen3_moe", head_dim=8, **_FOUR),
     _experts("olmoe", num_experts=4, num_experts_per_tok=2),
-    _experts("phimoe", num_local_experts=4),
+    _experts("phimoe", num_local_experts=4, router_jitter_noise=0.0),
     _experts("granitemoe", num_local_experts=4, num_experts_per_tok=2),
     _experts("gpt_oss", head_dim=8, num_local_experts=4, num_experts_per_tok=2, **_WINDOW),
     _experts(

@@ -76,3 +76,8 @@ def test_names(source: str) -> None:
     found = [model.name for model in models]
     assert len(set(found)) == len(found)
     assert {model.source for model in models} == {source}
+
+
+def test_causes_name_no_folders_of_this_machine() -> None:
+    failure = "at /a/b/tests/double.py:20 in f, /c/lib/site-packages/timm/x.py:3 in g"
+    assert cause(Result("own/bad", failure=failure)) == "build: at tests/double.py:20 in f, timm/x.py:3 in g"

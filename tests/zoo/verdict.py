@@ -1,5 +1,6 @@
 """Results in words and numbers, as the terminal and the coverage page show them."""
 
+import re
 import statistics
 from collections.abc import Sequence
 
@@ -7,6 +8,9 @@ from tests.zoo.result import Result
 
 ENOUGH = 0.75
 """A model of which less is prunable is explained."""
+
+_FOLDERS = re.compile(r"/\S*/(?:site-packages/|(?=(?:tests|scfx|passes)/))")
+"""What stands before the part of a path that means something on another machine."""
 
 
 def percent(share: float | None) -> str:
@@ -18,7 +22,7 @@ def percent(share: float | None) -> str:
 
 def cause(result: Result, longest: int = 200) -> str:
     """Return why a model did not get further: the stage and the first lines of the message, on one line."""
-    text = " ".join(result.failure.split())
+    text = _FOLDERS.sub("", " ".join(result.failure.split()))
     return f"{result.stage}: {text if len(text) <= longest else text[: longest - 4] + ' ...'}"
 
 
