@@ -20,7 +20,7 @@ import scfx
 from scfx.report import GraphReport
 from tests.comparison import compare
 from tests.double import DoublePrecision
-from tests.observation import call, float_outputs
+from tests.observation import call, float_outputs, restore, state_of
 from tests.oracle import Outcome, check_exact
 from tests.twin import IllConditionedError
 from tests.zoo.model import ZooModel
@@ -70,12 +70,12 @@ def compressed(module: nn.Module, model: ZooModel, seed: int) -> scfx.Compressed
 def require_no_randomness(module: nn.Module, model: ZooModel) -> None:
     """Require that the model is one function in train mode. Random masks depend on the number of channels."""
     seen = []
-    state = {name: value.clone() for name, value in module.state_dict().items()}
+    state = state_of(module)
     for seed in (0, 1):
         torch.manual_seed(seed)
         with torch.no_grad():
             outputs = float_outputs(call(module.train(), model.inputs(2, 0)))
-        module.load_state_dict(state)
+        restore(module, state)
         seen.append({str(position): output for position, output in enumerate(outputs)})
     if not seen[0]:
         raise ValueError("the model returns no floating-point tensor")
