@@ -23,14 +23,10 @@ def write_back(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> f
     Nodes go to the graph's insertion point. Returns None for a view that has no functional inverse.
     """
     if view.target is operator.getitem:
-        result = _item(view, source, new, like)
-    elif rule := _RULES.get(view.target):
-        result = rule(view, source, new, like)
-    else:
-        result = new if _same_layout(value(view), value(source)) else None
-    if result is not None and result is not new and "scatter" in str(result.target) and value(result).is_complex():
-        return None  # autograd does not support the scatter operators on complex numbers
-    return result
+        return _item(view, source, new, like)
+    if rule := _RULES.get(view.target):
+        return rule(view, source, new, like)
+    return new if _same_layout(value(view), value(source)) else None
 
 
 def same_shape(left: torch.Tensor, right: torch.Tensor) -> bool:
@@ -53,6 +49,23 @@ def _same_layout(left: torch.Tensor, right: torch.Tensor) -> bool:
     )
 
 
+def _scatter(like: fx.Node, target: Any, source: fx.Node, new: fx.Node, *place: Any) -> fx.Node:
+    """Emit an operator that puts `new` into a copy of `source`.
+
+    Autograd does not support these on complex numbers, so that such are taken as pairs, in a further dimension at the
+    end: the dims of `place` count from the front.
+    """
+    if not value(source).is_complex():
+        return emit(like, target, source, new, *place)
+    plain = [emit(like, _aten.resolve_conj.default, each) if value(each).is_conj() else each for each in (source, new)]
+    pairs = [emit(like, _aten.view_as_real.default, each) for each in plain]
+    return emit(like, _aten.view_as_complex.default, emit(like, target, *pairs, *place))
+
+
+def _front(dim: int, tensor: fx.Node) -> int:
+    return dim % value(tensor).dim()
+
+
 def _item(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx.Node | None:
     views, index = view.args
     assert isinstance(views, fx.Node)
@@ -61,26 +74,29 @@ def _item(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx.Nod
         return None
     bound = arguments(views)
     if views.target is _aten.unbind.int:
-        return emit(like, _aten.select_scatter.default, source, new, bound["dim"], index)
+        return _scatter(like, _aten.select_scatter.default, source, new, _front(bound["dim"], source), index)
     sizes = bound["split_sizes"]
     start = sum(sizes[:index])
-    return emit(like, _aten.slice_scatter.default, source, new, bound["dim"], start, start + sizes[index])
+    dim = _front(bound["dim"], source)
+    return _scatter(like, _aten.slice_scatter.default, source, new, dim, start, start + sizes[index])
 
 
 def _slice(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx.Node:
     if same_shape(value(view), value(source)):
         return new
     bound = arguments(view)
-    options = (bound["dim"], bound["start"], bound["end"], bound["step"])
-    return emit(like, _aten.slice_scatter.default, source, new, *options)
+    options = (_front(bound["dim"], source), bound["start"], bound["end"], bound["step"])
+    return _scatter(like, _aten.slice_scatter.default, source, new, *options)
 
 
 def _select(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx.Node:
     bound = arguments(view)
-    return emit(like, _aten.select_scatter.default, source, new, bound["dim"], bound["index"])
+    return _scatter(like, _aten.select_scatter.default, source, new, _front(bound["dim"], source), bound["index"])
 
 
-def _diagonal(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx.Node:
+def _diagonal(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx.Node | None:
+    if value(source).is_complex():
+        return None  # the dimension of a diagonal is the last one, which pairs take
     bound = arguments(view)
     return emit(like, _aten.diagonal_scatter.default, source, new, bound["offset"], bound["dim1"], bound["dim2"])
 
@@ -145,7 +161,7 @@ _RULES: dict[object, _Rule] = {
     _aten.view.dtype: _view_dtype,
     _aten.view_as_real.default: _inverse(_aten.view_as_complex.default),
     _aten.view_as_complex.default: _inverse(_aten.view_as_real.default),
-    _aten._conj.default: _inverse(_aten._conj.default),
-    _aten.conj.default: _inverse(_aten.conj.default),
+    _aten._conj.default: _inverse(_aten.conj_physical.default),
+    _aten.conj.default: _inverse(_aten.conj_physical.default),
     _aten._neg_view.default: _inverse(_aten.neg.default),
 }
