@@ -63,7 +63,8 @@ def _scatter(like: fx.Node, target: Any, source: fx.Node, new: fx.Node, *place: 
 
 
 def _front(dim: int, tensor: fx.Node) -> int:
-    return dim % value(tensor).dim()
+    rank: int = value(tensor).dim()
+    return dim % rank
 
 
 def _item(view: fx.Node, source: fx.Node, new: fx.Node, like: fx.Node) -> fx.Node | None:

@@ -31,6 +31,7 @@ from scfx.twin import bare, drawn_outside_torch, own_copy, same_random_state, tw
 from scfx.twin import train_as_eval as twin_as_eval
 from scfx.unlift import drop_regions, unlift
 from scfx.untraceable import explain_failure
+from scfx.unvalidated import unvalidated
 
 
 def capture(
@@ -134,7 +135,7 @@ def _export(
     try:
         # Export's cache of shapes costs more than it saves where sizes are symbols.
         uncached = dynamo_config.patch(fake_tensor_cache_enabled=False)
-        with quiet(), uncached, masks_as_given(), drawn_outside_torch() as drawn, Chance() as chance:
+        with quiet(), uncached, unvalidated(), masks_as_given(), drawn_outside_torch() as drawn, Chance() as chance:
             exported = torch.export.export(module, args, kwargs, dynamic_shapes=free, strict=False)
         said = "The model draws from {} in {} mode: the graph has what was drawn at capture."
         return exported, (*map(str, chance.decisions), *(said.format(source, mode) for source in drawn))
