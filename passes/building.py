@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import fx, nn
+from torch._dispatch.python import enable_python_dispatcher
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils import _pytree as pytree
@@ -64,7 +65,8 @@ def fake_result(node: fx.Node, like: fx.Node) -> Any:
     target = cast("Callable[..., Any]", node.target)
     args, kwargs = fx.map_arg((node.args, dict(node.kwargs)), value)
     mode = fake_mode((args, kwargs)) or _mode_of_graph(like.graph)
-    with mode or contextlib.nullcontext(), torch.no_grad():
+    # Without the dispatcher, torch's own lstm looks at sizes, which symbols don't have, to choose a kernel for float32.
+    with mode or contextlib.nullcontext(), torch.no_grad(), enable_python_dispatcher():
         return target(*args, **kwargs)
 
 

@@ -3,6 +3,7 @@
 from scfx.channels import Axis, ChannelGraph, Member
 from scfx.compress import CompressedModule, channel_graph, compress
 from scfx.errors import CaptureError, InputError, ModelError, OptimizerError, PlanError, ScfxError, UnknownNameError
+from scfx.size import CostKind
 
 __version__ = "0.1.0"
 
@@ -11,6 +12,7 @@ __all__ = [
     "CaptureError",
     "ChannelGraph",
     "CompressedModule",
+    "CostKind",
     "InputError",
     "Member",
     "ModelError",

@@ -116,7 +116,7 @@ def _captured(
     primes = Primes(graphs, divisors)
     for mode, graph in graphs.items():
         annotate(graph, root, mode, primes)
-    program = Program(root, graphs, call, tuple(notes))
+    program = Program(root, graphs, call, tuple(notes), primes.examples)
     if not on_meta(original) and check:
         check_program(program, original, args, kwargs)
     return program

@@ -16,7 +16,7 @@ from scfx.program import MODES, Mode, Program, graph_module
 from scfx.pruning import PruneReport, apply, prune
 from scfx.quantizer import Quantizer
 from scfx.resuming import Widths, check_names, check_shapes, is_entry, plan_to, take_entries
-from scfx.size import SizeModel
+from scfx.size import CostKind, SizeModel
 from scfx.training import Training
 
 
@@ -116,7 +116,8 @@ class CompressedModule(nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> CompressedModule:
         graphs: dict[Mode, fx.Graph] = {mode: copy.deepcopy(graph) for mode, graph in self._program.graphs.items()}
         call = copy.deepcopy(self._program.call, memo)
-        program = Program(copy.deepcopy(self._program.root, memo), graphs, call, self._program.notes)
+        own = self._program
+        program = Program(copy.deepcopy(own.root, memo), graphs, call, own.notes, own.examples)
         other = CompressedModule(program, self._kept, self._outputs, self._attributes)
         memo[id(self)] = other
         other._size = self._size.for_graph(other.channels)
@@ -194,8 +195,32 @@ class CompressedModule(nn.Module):
         """Average bits per original weight: a scalar, differentiable in the bit depths (the paper's equations 3 to 5).
 
         A weight counts the bit depths of its output channels, times its kernel and its input channels that are alive.
+        For other things to keep small see `cost`.
         """
-        return self._size.bits(self)
+        return self.cost("bits")
+
+    def cost(self, kind: CostKind = "bits", weights: Mapping[str, float] | None = None) -> Tensor:
+        """What the network costs: a scalar to add to the loss, differentiable in the bit depths.
+
+        Args:
+            kind: What counts, for each quantized weight. "bits": its bits, with the input channels that are alive (the
+                paper's equations 3 and 4). "bits_both_ends": these, and for each of its input channels the bits of the
+                channels that make it, with the output channels that are alive (equation 5); it starts near 16. Both
+                are bits per original weight. "bit_ops": multiply-accumulates times the bits of the weight that they
+                multiply by, per original multiply-accumulate. "macs": the share of the original multiply-accumulates
+                that is left. As a count has no slope, its gradient is that of the same count with b / 8 in place of
+                each channel, for both ends of each weight.
+            weights: How much parts of the network count, as factors by module path; "" is all of it, and the longest
+                path that holds a weight decides. What is not named counts once.
+
+        Multiply-accumulates are those of the eval graph for the example inputs: a size that is free counts as it was
+        there. Looking rows up, as an embedding does, is none.
+
+        Raises:
+            InputError: There is no such kind, or a factor is negative or not finite.
+            UnknownNameError: `weights` names a path with no quantized weight below it.
+        """
+        return self._size.cost(kind, weights or {})
 
     def update(self, optimizer: torch.optim.Optimizer) -> PruneReport | None:
         """To be called after each `optimizer.step()`.

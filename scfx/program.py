@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import fx, nn
@@ -43,6 +44,7 @@ class Program:
             leaves of the inputs (`call.flatten`), and the output node holds one tuple: the flat leaves of the outputs.
         call: How arguments become flat leaves, and flat leaves the output.
         notes: What a person has to know of how the graphs differ from the model, in whole sentences.
+        examples: What symbolic sizes were for the example inputs, by the prime (or multiple) that stands for each.
 
     Every node carries `meta["shape"]`, `meta["dtype"]` and, where it is an integer, `meta["value"]`; each symbolic
     size is replaced by a prime of its own (see `is_symbolic`), the same in both modes.
@@ -52,6 +54,7 @@ class Program:
     graphs: dict[Mode, fx.Graph]
     call: CallSpec
     notes: tuple[str, ...] = ()
+    examples: Mapping[int, int] = field(default_factory=dict)
 
 
 def graph_module(program: Program, mode: Mode) -> fx.GraphModule:

@@ -18,7 +18,11 @@ _EXPORT_META = ("val", "tensor_meta", "torch_fn", "custom", "from_node", "unback
 
 
 class Primes:
-    """Hands out primes for symbols so that one dimension of one input has the same prime in every graph."""
+    """Hands out primes for symbols so that one dimension of one input has the same prime in every graph.
+
+    Attributes:
+        examples: What each size that has a stand-in was for the example inputs, by stand-in.
+    """
 
     def __init__(
         self, graphs: Mapping[Mode, fx.Graph], multiples: Mapping[Mode, Mapping[Symbol, int]] | None = None
@@ -27,6 +31,7 @@ class Primes:
         self._next = _primes()
         self._known: dict[Mode, dict[Symbol, int]] = {mode: {} for mode in graphs}
         self._sizes: dict[tuple[Mode, Expr], int] = {}
+        self.examples: dict[int, int] = {}
         for group in _equal_dims(graphs):
             times = [(multiples or {}).get(mode, {}).get(symbol, 1) for mode, symbol in group]
             size = next(self._next) * lcm(*times)
@@ -44,6 +49,8 @@ class Primes:
                 if symbol not in known:  # a size that depends on data, not on the shape of an input
                     known[symbol] = next(self._next)
             self._sizes[mode, expression] = int(expression.subs({s: Integer(p) for s, p in known.items()}))
+            if size.node.has_hint():
+                self.examples[self._sizes[mode, expression]] = int(size.node.hint)
         return self._sizes[mode, expression]
 
 

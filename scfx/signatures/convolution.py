@@ -32,6 +32,7 @@ def _convolution(*names: str, transposed: bool = False, samples: tuple[str, ...]
             ranks={"*s": "*k", "*t": "*k"},
             zero="input*weight + bias",
             weight="weight",
+            repeated=f"{batch} {inside}" if transposed else "",
             reasons=_WHY,
             doc=doc,
         )

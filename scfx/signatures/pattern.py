@@ -43,6 +43,7 @@ class Pattern(Operator):
         summed: The products that contracted letters are summed over, where they are not those of `zero`.
         counted: The operator that takes over, with the original count, once a statistic's dim shrinks.
         weight: The operand that is a weight to quantize.
+        repeated: The dims along which each entry of the weight is used again, where they are not those of the result.
     """
 
     makes_zeros: bool = False
@@ -60,6 +61,7 @@ class Pattern(Operator):
     summed: str = ""
     counted: str | None = None
     weight: str | None = None
+    repeated: str = ""
 
     # ------------------------------------------------------------------ dims
 
@@ -216,6 +218,15 @@ class Pattern(Operator):
         outputs = {letter for dims in bound.signature.results for dim in dims for letter in dim}
         dims = bound.operand(self.weight)
         return {self.weight: tuple(tuple((letter in outputs, bound.sizes[letter]) for letter in dim) for dim in dims)}
+
+    def repeats(self, call: Call) -> Mapping[str, Dims]:
+        """The dims of the result, or those declared, that the weight doesn't have; none if it is only looked up."""
+        bound = _binding(call)
+        if not any(self.weight in term and len(term) > 1 for term in self._terms(call)):
+            return {}
+        letters = bound.letters(self.repeated) or [x for dim in bound.signature.results[0] for x in dim]
+        own = {x for dim in bound.operand(str(self.weight)) for x in dim}
+        return {str(self.weight): tuple(bound.dims[x] for x in letters if x not in own)}
 
 
 def _binding(call: Call) -> Binding:

@@ -2,7 +2,7 @@
 
 A record answers for a call which dims line up (`infer`), where channels meet (the sinks `infer` adds), which results
 are zero where operands are (`zeros`), or the same for every input (`fixed`), how arguments change when channels go
-(`resize`) and which operands are weights (`weights`).
+(`resize`), which operands are weights (`weights`) and how often each is used (`repeats`).
 """
 
 from __future__ import annotations
@@ -104,6 +104,13 @@ class Operator(Record):
 
     def weights(self, call: Call) -> Mapping[str, tuple[tuple[tuple[bool, int], ...], ...]]:
         """Operands that are weights to quantize: for each of its dims the row-major factors (makes output?, size)."""
+        return {}
+
+    def repeats(self, call: Call) -> Mapping[str, Dims]:
+        """For each weight that the operator multiplies by, the dims along which it does so again with each entry.
+
+        The entries of the weight times these sizes are the operator's multiply-accumulates.
+        """
         return {}
 
     def factors(self, call: Call) -> Collection[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from scfx.facts import Mask, Zeros, known, unknown
 from scfx.signatures.binding import Binding, SignatureError
-from scfx.signatures.call import Call
+from scfx.signatures.call import Call, Dims
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Choice, Operator, Record
 
@@ -65,6 +65,11 @@ class _Recurrent(Pattern):
         if self.projection:
             found[self.projection] = (((True, size["r"]),), ((False, size["h"]),))
         return found
+
+    def repeats(self, call: Call) -> Mapping[str, Dims]:
+        assert isinstance(call.binding, Binding)
+        steps = tuple(dim for letter, dim in call.binding.dims.items() if letter in ("b", "t"))
+        return dict.fromkeys(self.weights(call), steps)
 
     def _state(self, call: Call, facts: Mapping[str, Zeros]) -> Mask | None:
         """The channels whose state is zero after each step."""
