@@ -18,15 +18,17 @@ from torch.utils import _pytree as pytree
 from scfx.calling import CallSpec, InputLeaf, split_example
 from scfx.causality import masks_as_given
 from scfx.chance import Chance
+from scfx.equations import Equation, equations_of, multiples
 from scfx.errors import CaptureError, InputError
-from scfx.guards import Guard, frozen_places, guards_of, multiples
+from scfx.guards import Guard, frozen_places, guards_of
 from scfx.leaves import names_of, register_dataclasses
 from scfx.program import MODES, Mode, Program
 from scfx.quiet import quiet
 from scfx.sanity import check_inputs, check_model, on_meta
 from scfx.selfcheck import check_program
-from scfx.sizes import Primes, annotate, is_free
+from scfx.sizes import annotate, is_free
 from scfx.source import user_line
+from scfx.stand_ins import StandIns
 from scfx.twin import bare, drawn_outside_torch, own_copy, same_random_state, twin
 from scfx.twin import train_as_eval as twin_as_eval
 from scfx.unlift import drop_regions, unlift
@@ -94,6 +96,7 @@ def _captured(
     call = CallSpec.of(original.forward, args, kwargs)
     root = bare(original)
     graphs: dict[Mode, fx.Graph] = {}
+    equations: dict[Mode, tuple[Equation, ...]] = {}
     divisors: dict[Mode, dict[Symbol, int]] = {}
     notes: dict[str, None] = {}
     for mode in MODES:
@@ -104,7 +107,8 @@ def _captured(
         graph = graphs[mode] = unlift(exported, root, call)
         call.inputs = _freed(call.inputs, graph, first=mode == MODES[0])
         call.guards = tuple(dict.fromkeys((*call.guards, *guards_of(graph, call.input_names))))
-        found = multiples(graph)
+        equations[mode] = equations_of(graph)
+        found = multiples(equations[mode])
         if found is None and every_size:
             raise CaptureError("the sizes of the inputs have to meet equations for which there is no general solution.")
         divisors[mode] = found or {}
@@ -113,10 +117,11 @@ def _captured(
     for graph in graphs.values():
         normalize(graph, root, mutable=written)
     drop_regions(root, list(graphs.values()))
-    primes = Primes(graphs, divisors)
+    stand_ins = StandIns(graphs, divisors, equations)
+    call.guards = tuple(dict.fromkeys((*call.guards, *stand_ins.assumed(call.input_names))))
     for mode, graph in graphs.items():
-        annotate(graph, root, mode, primes)
-    program = Program(root, graphs, call, tuple(notes), primes.examples)
+        annotate(graph, root, mode, stand_ins)
+    program = Program(root, graphs, call, tuple(notes), stand_ins.examples)
     if not on_meta(original) and check:
         check_program(program, original, args, kwargs)
     return program

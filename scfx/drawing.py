@@ -11,9 +11,10 @@ from scfx.drawing_dot import dot_source
 from scfx.drawing_layout import draw, format_of, write_whole
 from scfx.errors import ScfxError
 from scfx.flow import Place, flow
-from scfx.program import MODES, Mode, is_symbolic
+from scfx.program import MODES, Mode
 from scfx.report import prunable_indices
 from scfx.signatures.call import Dims
+from scfx.symbolic import is_symbolic
 from scfx.wording import dim_text, group_axes
 
 if TYPE_CHECKING:

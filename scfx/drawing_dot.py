@@ -28,11 +28,12 @@ from scfx.drawing_style import (
     tint,
 )
 from scfx.flow import STATE, Place, Stream, flow
-from scfx.program import Mode, is_symbolic
+from scfx.program import Mode
 from scfx.report import GraphReport
 from scfx.report_text import percent
 from scfx.signatures.call import Dims
-from scfx.wording import dim_text, group_axes, size_text
+from scfx.symbolic import is_symbolic, size_text
+from scfx.wording import dim_text, group_axes
 
 if TYPE_CHECKING:
     from scfx.channels import Axis, ChannelGraph

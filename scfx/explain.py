@@ -11,7 +11,8 @@ from scfx.dims import Concat, Dim, Product, Take, Var, resolve, variables
 from scfx.errors import InputError
 from scfx.flow import STATE, Flow, Place, Stream, flow
 from scfx.joins import Join, carrying, join_at, texts
-from scfx.wording import Why, dim_text, group_axes, modules_text, shortened, size_text, why_pinned
+from scfx.symbolic import size_text
+from scfx.wording import Why, dim_text, group_axes, modules_text, shortened, why_pinned
 
 #: How many lines one list of an explanation has at most.
 LINES = 16

@@ -12,18 +12,14 @@ from types import CodeType
 from typing import Any
 
 import torch
-from sympy import Eq, Expr, Integer, Symbol  # type: ignore[import-untyped]
+from sympy import Expr, Integer, Symbol  # type: ignore[import-untyped]
 from torch import fx
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.utils._sympy.functions import FloorDiv, Mod
 from torch.utils._sympy.printers import PythonPrinter
 
 from scfx.source import frame_text, is_users
 
 _SHAPE = re.compile(r"([\w.\[\]'\"]+)\.shape\[(\d+)\]")
-
-#: A symbolic size is never asked to be a multiple of more than this.
-MOST = 2**16
 
 
 @dataclass(frozen=True)
@@ -69,36 +65,8 @@ def guards_of(graph: fx.Graph, names: Sequence[str]) -> tuple[Guard, ...]:
         if not condition.free_symbols or not condition.free_symbols <= set(places):
             continue
         text = str(PythonPrinter().doprint(condition.xreplace(places)))
-        found.setdefault(text, Guard(text, _place(guard)))
+        found.setdefault(text, Guard(text, guard_place(guard)))
     return tuple(found.values())
-
-
-def multiples(graph: fx.Graph) -> dict[Symbol, int] | None:
-    """Return, for each symbol, a number that its sizes are multiples of so that all equations of the graph hold.
-
-    None if there is no such set of numbers among the divisors that the equations name: then no large stand-in for the
-    sizes would be one that the graph holds for.
-    """
-    env = shape_env(graph)
-    if env is None:
-        return {}
-    fixed = {symbol: Integer(size) for symbol, size in fixed_sizes(env).items()}
-    equations = [
-        guard.expr.xreplace(fixed).subs(env.replacements) for guard in env.guards if isinstance(guard.expr, Eq)
-    ]
-    equations = [equation for equation in equations if equation.free_symbols]
-    found: dict[Symbol, int] = {}
-    for equation in equations:
-        divisors = [int(part.args[1]) for part in equation.atoms(Mod, FloorDiv) if part.args[1].is_Integer]
-        for symbol in equation.free_symbols:
-            found[symbol] = math.lcm(found.get(symbol, 1), math.prod(set(divisors)))
-    if any(number > MOST for number in found.values()):
-        return None
-    for large in (10007, 10009):
-        sizes = {symbol: Integer(number * large) for symbol, number in found.items()}
-        if any(equation.xreplace(sizes) == False for equation in equations):  # noqa: E712 - sympy's false, or unknown
-            return None
-    return found
 
 
 def shape_env(graph: fx.Graph) -> Any:
@@ -135,7 +103,8 @@ def frozen_places(graph: fx.Graph) -> list[dict[int, str]]:
     ]
 
 
-def _place(guard: Any) -> str:
+def guard_place(guard: Any) -> str:
+    """Return where the model asks for what export's `guard` says, as ` at file:line in function: code`, or nothing."""
     return _text(guard.sloc)
 
 

@@ -17,6 +17,7 @@ from scfx.signatures import lookup, name_of
 from scfx.signatures.call import Call, Dims, bind
 from scfx.signatures.pattern import SignatureError
 from scfx.signatures.record import Operator
+from scfx.symbolic import shape_text
 from scfx.unify import SizeMismatchError, fresh, pin, unify
 
 #: What a node makes: the dims of one tensor, of several, or nothing that has dims.
@@ -216,4 +217,5 @@ def _check(call: Call) -> None:
     for dims, shape in zip(call.results, call.result_shapes, strict=True):
         sizes = tuple(dim.size for dim in dims)
         if sizes != shape:
-            raise SizeMismatchError(f"the rule makes the shape {sizes}, the operator makes {shape}")
+            made, given = shape_text(sizes), shape_text(shape)
+            raise SizeMismatchError(f"the rule makes the shape {made}, the operator makes {given}")

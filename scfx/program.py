@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,22 +14,8 @@ from scfx.tracing import OperatorTracer
 Mode = Literal["train", "eval"]
 MODES: tuple[Mode, Mode] = ("train", "eval")
 
-#: The smallest stand-in for a symbolic size: a prime so large that no dimension of a real tensor comes near it, even if
-#: strides and poolings have divided it by some thousand.
-FIRST_PRIME = 2**40 + 15
-#: From here on a size is a stand-in, or made from one.
-_SYMBOLIC = 2**31
-
 #: What fx.GraphModule stores a module's state in. Sharing these very objects is what makes two modules one.
 _STATE = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
-
-
-def is_symbolic(size: int) -> bool:
-    """Say whether `size` stands for a size that is only known at run time, such as the batch size.
-
-    The largest int64, which `slice` uses for "to the end", is not a size and so is not symbolic.
-    """
-    return _SYMBOLIC <= size != sys.maxsize
 
 
 @dataclass
@@ -47,7 +32,7 @@ class Program:
         examples: What symbolic sizes were for the example inputs, by the prime (or multiple) that stands for each.
 
     Every node carries `meta["shape"]`, `meta["dtype"]` and, where it is an integer, `meta["value"]`; each symbolic
-    size is replaced by a prime of its own (see `is_symbolic`), the same in both modes.
+    size is replaced by a prime of its own (see `scfx/symbolic.py`), the same in both modes.
     """
 
     root: nn.Module

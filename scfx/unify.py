@@ -25,6 +25,7 @@ from scfx.dims import (
     variables,
 )
 from scfx.places import merge, pick
+from scfx.symbolic import is_symbolic, of_size
 
 __all__ = ["MAX_ROWS", "SizeMismatchError", "cut", "fresh", "pin", "unify"]
 
@@ -53,7 +54,9 @@ def unify(a: Dim, b: Dim, because: Pin) -> None:
     if a is b or a == b:
         return
     if a.size != b.size:
-        raise SizeMismatchError(f"a dim of size {a.size} can't be one of size {b.size}")
+        if is_symbolic(a.size) and is_symbolic(b.size):
+            raise SizeMismatchError("sizes that vary aren't known to be equal")
+        raise SizeMismatchError(f"a dim of {of_size(a.size)} can't be one of {of_size(b.size)}")
     if isinstance(a, Var) and a not in variables(b):
         _link(a, b)
     elif isinstance(b, Var) and b not in variables(a):

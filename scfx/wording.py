@@ -13,20 +13,16 @@ from torch import fx
 from scfx.channels import Axis, ChannelGraph
 from scfx.dims import Concat, Dim, Product, Take, Var, resolve
 from scfx.flow import path_of
-from scfx.program import MODES, is_symbolic
+from scfx.program import MODES
 from scfx.signatures.binding import Binding
 from scfx.signatures.pattern import Pattern
 from scfx.source import is_users
+from scfx.symbolic import size_text
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)\n(?P<code>[^\n]*)')
 
 #: How much of a line of the user's source is shown.
 CODE = 80
-
-
-def size_text(size: int) -> str:
-    """A size; "any" where it is known at run time only."""
-    return "any" if is_symbolic(size) else f"{size:,}"
 
 
 def dim_text(dim: Dim, groups: Set[Var] = frozenset()) -> str:

@@ -13,7 +13,8 @@ from torch import nn
 
 import scfx
 from scfx.capture import capture
-from scfx.program import FIRST_PRIME, MODES, Mode, Program, graph_module, is_symbolic
+from scfx.program import MODES, Mode, Program, graph_module
+from scfx.symbolic import FIRST_PRIME, is_symbolic
 from tests.captured import MODELS, Base, Convolution, Keywords, Tied, TwoInputs, TwoOutputs, WeightNorm, X
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scfx.dims import NOTHING, ONE, Concat, Dim, Pin, Product, concat, factors, product, resolve, variables
 from scfx.masks import over
+from scfx.symbolic import FIRST_PRIME
 from scfx.unify import SizeMismatchError, cut, fresh, pin, unify
 from tests.dims import WHY, Pool, build, free_channels, random_masks, random_shape
 
@@ -205,6 +206,13 @@ def test_the_first_reason_stays() -> None:
 def test_different_sizes_are_an_error_that_names_them() -> None:
     with pytest.raises(SizeMismatchError, match="size 3 can't be one of size 4"):
         unify(fresh(3), fresh(4), WHY)
+
+
+def test_no_error_shows_what_stands_for_a_size() -> None:
+    with pytest.raises(SizeMismatchError, match="a dim of a size that varies can't be one of size 4"):
+        unify(fresh(FIRST_PRIME), fresh(4), WHY)
+    with pytest.raises(SizeMismatchError, match="sizes that vary aren't known to be equal"):
+        unify(fresh(FIRST_PRIME), fresh(2 * FIRST_PRIME), WHY)
 
 
 def test_sizes_one_and_zero_have_no_axis() -> None:

@@ -9,6 +9,7 @@ from math import prod
 from scfx.dims import Dim, product
 from scfx.signatures.call import Call
 from scfx.signatures.notation import Factors, Signature
+from scfx.symbolic import of_size, size_text
 
 
 class SignatureError(Exception):
@@ -118,11 +119,11 @@ def _solved(
             if len(unknown) > 1:
                 waiting.append((letters, size, name))
             elif unknown and (given == 0 or size % given):
-                raise SignatureError(f"a dim of size {size} in {name} is no multiple of {given}")
+                raise SignatureError(f"a dim of {of_size(size)} in {name} is no multiple of {size_text(given)}")
             elif unknown:
                 sizes[unknown[0]] = size // given
             elif given != size:
-                raise SignatureError(f"a dim of {name} has size {size} where the signature says {given}")
+                raise SignatureError(f"a dim of {name} has {of_size(size)} where the signature says {size_text(given)}")
         if len(waiting) == len(open_dims):
             letters, _, name = waiting[0]
             raise SignatureError(f"the sizes of {' and '.join(letters)} in {name} can't be told apart")
