@@ -10,14 +10,13 @@ from scfx.signatures.record import Choice, Operator, Record
 
 def _attention(call: Call) -> Operator:
     """The default scale depends on the number of features: without a scale that is written down they are rigid."""
-    if call.arguments["enable_gqa"]:
-        raise SignatureError("query heads that share key heads aren't lined up yet")
     ranks = {call.rank(name) for name in ("query", "key", "value")}
     if len(ranks) > 1:
         raise SignatureError("query, key and value have different ranks")
     leading = [f"b{n}" for n in range(ranks.pop() - 2)]
+    heads = _heads(call, leading)
 
-    def dims(name: str, *last: str) -> str:
+    def dims(name: str, leading: list[str], *last: str) -> str:
         shape = call.shape(name)
         letters = [*leading, *last][-len(shape) :] if shape else []
         return " ".join("1" if size == 1 and x in leading else x for x, size in zip(letters, shape, strict=True))
@@ -25,21 +24,30 @@ def _attention(call: Call) -> Operator:
     mask = ""
     if "attn_mask" in call.operands:
         shape = call.shape("attn_mask")
-        letters = [*leading, "q", "k"][len(leading) + 2 - len(shape) :]
+        letters = [*heads, "q", "k"][len(leading) + 2 - len(shape) :]
         mask = " ".join("1" if size == 1 else x for x, size in zip(letters, shape, strict=True))
-    operands = f"{dims('query', 'q', 'd')}, {dims('key', 'k', 'd')}, {dims('value', 'k', 'e')}, {mask}"
-    made = " ".join("1" if size == 1 else x for x, size in zip(leading, call.result_shapes[0], strict=False))
+    sides = (dims("query", heads, "q", "d"), dims("key", leading, "k", "d"), dims("value", leading, "k", "e"), mask)
+    made = " ".join("1" if size == 1 else x for x, size in zip(heads, call.result_shapes[0], strict=False))
     scaled = call.arguments["scale"] is not None
     return Pattern(
         targets=(call.target,),
-        signature=f"{operands} -> {made} q e",
+        signature=f"{', '.join(sides)} -> {made} q e",
         operands=("query", "key", "value", "attn_mask"),
-        pointwise=" ".join([*leading, "e", *([] if call.arguments["is_causal"] else ["q"])]),
+        pointwise=" ".join([*leading, "r", "e", *([] if call.arguments["is_causal"] else ["q"])]),
         contract="d" if scaled else "",
         reasons={"d": "the default scale of attention depends on it", "k": "softmax over the keys", "q": "causal mask"},
         zero="value",
         summed="query*key",
     )
+
+
+def _heads(call: Call, leading: list[str]) -> list[str]:
+    """The dims in front of the queries' positions: of heads that share a key head, that one is the outer factor."""
+    if not call.arguments["enable_gqa"] or call.shape("query")[-3] == call.shape("key")[-3]:
+        return leading
+    if call.shape("key")[-3] != call.shape("value")[-3]:
+        raise SignatureError("key and value have different numbers of heads")
+    return [*leading[:-1], "r" if call.shape("key")[-3] == 1 else f"({leading[-1]} r)"]
 
 
 RECORDS: tuple[Record, ...] = (
@@ -54,7 +62,11 @@ RECORDS: tuple[Record, ...] = (
             "op(t(3, 2, 3, 4), t(3, 2, 5, 4), t(3, 2, 5, 6), t(3, 5), scale=0.5)",
             "op(t(B, 2, 3, 4), t(B, 2, 5, 4), t(B, 2, 5, 6), t(B, 1, 1, 5), scale=0.5)",
             "op(t(2, 3, 4), t(2, 5, 4), t(2, 5, 6), scale=0.5)",
+            "op(t(B, 6, 3, 5), t(B, 2, 4, 5), t(B, 2, 4, 3), scale=0.5, enable_gqa=True)",
+            "op(t(2, 6, 3, 5), t(2, 3, 4, 5), t(2, 3, 4, 2), u(2, 6, 3, 4), scale=0.5, enable_gqa=True)",
+            "op(t(2, 4, 3, 5), t(2, 1, 3, 5), t(2, 1, 3, 2), None, 0.0, True, scale=0.5, enable_gqa=True)",
+            "op(t(2, 4, 3, 5), t(2, 4, 3, 5), t(2, 4, 3, 2), scale=0.5, enable_gqa=True)",
         ),
-        refused=("op(t(2, 4, 3, 5), t(2, 2, 3, 5), t(2, 2, 3, 5), enable_gqa=True)",),
+        refused=("op(t(2, 4, 3, 5), t(2, 2, 3, 5), t(2, 4, 3, 5), enable_gqa=True)",),
     ),
 )

@@ -10,7 +10,8 @@ from scfx.signatures.pattern import Pattern
 from scfx.signatures.rearranging import letters_of
 from scfx.signatures.record import Choice, Operator, Record
 
-_WHY = "it is indexed"
+_PICKED = "whole entries are picked by number at run time"
+_WRITTEN = "entries are written to by number at run time"
 _MASKS = (torch.bool, torch.uint8)
 
 
@@ -27,7 +28,7 @@ def _along_one(call: Call) -> Operator:
         signature=f"{whole}, {index}, {picked} -> {picked if selects else whole}",
         operands=("self", "index", "source"),
         pointwise=" ".join(x for n, x in enumerate(letters) if n != dim) + (" i" if selects else ""),
-        reasons={f"d{dim}": _WHY},
+        reasons={f"d{dim}": _PICKED if selects else _WRITTEN},
         zero={"index_select": "self", "index_fill": "filled"}.get(name, "self + source"),
     )
 
@@ -46,7 +47,7 @@ def _element_wise(call: Call) -> Operator:
         signature=f"{' '.join(letters)}, {', '.join(sides)} -> {sides[0] if gathers else ' '.join(letters)}",
         operands=("self", *others),
         pointwise=" ".join(x for n, x in enumerate(letters) if shared[n]),
-        reasons=dict.fromkeys(letters, _WHY),
+        reasons=dict.fromkeys(letters, _PICKED if gathers else _WRITTEN),
         zero="self" if gathers else "self + src" if "src" in others else "filled",
     )
 
@@ -76,13 +77,18 @@ def _searched(call: Call) -> Operator:
     )
 
 
-def _advanced(call: Call) -> Operator:
-    """x[:, i, j]: the indices are broadcast; their dims stand where they stood, or in front where they were apart."""
-    letters = letters_of(call.rank("self"))
-    names = [f"indices[{n}]" for n, given in enumerate(call.arguments["indices"]) if given is not None]
-    places = [n for n, given in enumerate(call.arguments["indices"]) if given is not None]
-    if any(call.arguments["indices"][n].meta["dtype"] in _MASKS for n in places):
-        raise SignatureError("how much a mask picks depends on its values")
+def _masked(call: Call, letters: list[str], at: int) -> tuple[list[str], list[str]]:
+    """The letters that a mask in place of dimension `at` covers, and those of what it picks: `r` for the places."""
+    covered = letters[at : at + call.rank(f"indices[{at}]")]
+    return covered, [*letters[:at], "r", *letters[at + len(covered) :]]
+
+
+def _picked(call: Call, letters: list[str], places: list[int]) -> tuple[list[str], list[str]]:
+    """The letters of each index, and those of what they pick together.
+
+    The indices are broadcast; their dims stand where they stood, or in front where they were apart.
+    """
+    names = [f"indices[{n}]" for n in places]
     rank = max(call.rank(name) for name in names)
     wide = [
         max((s := call.shape(name))[n - rank + len(s)] for name in names if n >= rank - call.rank(name))
@@ -97,35 +103,63 @@ def _advanced(call: Call) -> Operator:
     first = places[0] if together else 0
     rest = [x for n, x in enumerate(letters) if n not in places]
     made = [*rest[:first], *("1" if size == 1 else x for x, size in zip(picks, wide, strict=True)), *rest[first:]]
+    return sides, made
+
+
+def _given(call: Call) -> tuple[list[int], bool]:
+    """The dimensions that have an index, and whether that is one mask.
+
+    Raises:
+        SignatureError: a mask stands beside other indices.
+    """
+    places = [n for n, index in enumerate(call.arguments["indices"]) if index is not None]
+    masks = [n for n in places if call.arguments["indices"][n].meta["dtype"] in _MASKS]
+    if masks and len(places) > 1:
+        raise SignatureError("a mask among several indices")
+    return places, bool(masks)
+
+
+def _advanced(call: Call) -> Operator:
+    """x[:, i, j], or x[mask] with one mask: what is indexed is rigid, and so is what a mask makes of it."""
+    letters = letters_of(call.rank("self"))
+    places, mask = _given(call)
+    if mask:
+        covered, made = _masked(call, letters, places[0])
+        sides, pointwise = [" ".join(covered)], [x for x in made if x != "r"]
+        reasons = dict.fromkeys(covered, "entries are picked by a mask") | {"r": "a mask says how many there are"}
+    else:
+        sides, made = _picked(call, letters, places)
+        pointwise = [*(x for n, x in enumerate(letters) if n not in places), *(x for x in made if x[0] == "i")]
+        reasons = {letters[n]: _PICKED for n in places}
     return Pattern(
         targets=(call.target,),
         signature=f"{' '.join(letters)}, {', '.join(sides)} -> {' '.join(made)}",
-        operands=("self", *names),
-        pointwise=" ".join([*rest, *picks]),
-        reasons={letters[n]: _WHY for n in places},
+        operands=("self", *(f"indices[{n}]" for n in places)),
+        pointwise=" ".join(pointwise),
+        reasons=reasons,
         zero="self",
     )
 
 
 def _put(call: Call) -> Operator:
-    """x[:, i] = v with one index, or x[mask] = v for one number."""
-    places = [n for n, given in enumerate(call.arguments["indices"]) if given is not None]
+    """x[:, i] = v or x[mask] = v: under a mask, too, places stand alone where one value is for all of them."""
     letters = letters_of(call.rank("self"))
-    name = f"indices[{places[0]}]"
-    rank, at = call.rank(name), places[0]
-    mask = call.arguments["indices"][at].meta["dtype"] in _MASKS
-    if len(places) > 1 or (mask and call.rank("values")):
-        raise SignatureError("several indices, or a mask and several values")
-    picks = letters[at : at + rank] if mask else [f"i{n}" for n in range(rank)]
-    made = [*letters[:at], *picks, *letters[at + 1 :]]
+    places, mask = _given(call)
+    if mask:
+        covered, made = _masked(call, letters, places[0])
+        sides = [" ".join(covered)]
+    else:
+        covered = [letters[n] for n in places]
+        sides, made = _picked(call, letters, places)
     shape = call.shape("values")
     values = [x if size != 1 else "1" for x, size in zip(made[len(made) - len(shape) :], shape, strict=True)]
+    alone = [x for x in letters if x not in covered or (mask and "r" not in values)]
     return Pattern(
         targets=(call.target,),
-        signature=f"{' '.join(letters)}, {' '.join(picks)}, {' '.join(values)} -> {' '.join(letters)}",
-        operands=("self", name, "values"),
-        pointwise=" ".join(x for n, x in enumerate(letters) if mask or n != at),
-        reasons={letters[at]: _WHY},
+        signature=f"{' '.join(letters)}, {', '.join(sides)}, {' '.join(values)} -> {' '.join(letters)}",
+        operands=("self", *(f"indices[{n}]" for n in places), "values"),
+        pointwise=" ".join(alone),
+        reasons=dict.fromkeys(covered, "values go where a mask says" if mask else _WRITTEN),
         zero="self + values",
     )
 
@@ -195,8 +229,13 @@ RECORDS: tuple[Record, ...] = (
             "op(t(3, 4), [None, i(2, high=4)], t(), True)",
             "op(t(B, 4, 5), [m(B, 4, 5)], t())",
             "op(t(3, 4, 5), [m(3, 4)], t())",
+            "op(t(3, 4, 5), [m(3, 4)], t(1, 5))",
+            "op(t(6, 4, 5), [k(6)], t(3, 4, 5))",
+            "op(t(3, 4, 2, 5), [None, k(4, 2)], t(4, 5))",
+            "op(t(4, 5, 6), [i(2, high=4), i(2, high=5)], t(2, 6))",
+            "op(t(4, 5, 6), [i(2, 1, high=4), None, i(3, high=6)], t(2, 3, 5), True)",
         ),
-        refused=("op(t(4, 5), [i(2, high=4), i(2, high=5)], t(2))", "op(t(4, 5), [m(4)], t(1, 5))"),
+        refused=("op(t(4, 5, 6), [k(4), None, i(2, high=6)], t(2, 5))",),
     ),
     Choice(
         targets=("aten.embedding_bag.padding_idx", "aten.embedding_bag.default"),
@@ -242,7 +281,9 @@ RECORDS: tuple[Record, ...] = (
             "op(t(B, 4, 5, 6), [None, i(3, 1, high=4), i(2, high=5)])",
             "op(t(3, 4, 5), [i(2, high=3), None, i(2, high=5)])",
             "op(t(4, 5), [i(high=4)])",
+            "op(t(4, 5), [k(4)])",
+            "op(t(2, 4, 3, 5), [None, k(4, 3)])",
         ),
-        refused=("op(t(4, 5), [m(4)])",),
+        refused=("op(t(4, 5), [k(4), i(2, high=5)])",),
     ),
 )

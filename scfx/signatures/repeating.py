@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from scfx.dims import ONE
 from scfx.facts import Zeros, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
@@ -97,6 +98,25 @@ def _broadcast_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...
     return tuple(made)
 
 
+def _grid(call: Call) -> tuple[Dims, ...]:
+    """Every result has a dim for each operand; "xy" swaps the first two."""
+    dims = [dim for group in call.operands.values() for dim in group or (ONE,)]
+    if call.arguments.get("indexing") == "xy":
+        dims[:2] = dims[1::-1]
+    return (tuple(dims),) * len(call.result_shapes)
+
+
+def _grid_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+    places = list(range(len(facts)))
+    if call.arguments.get("indexing") == "xy":
+        places[:2] = places[1::-1]
+    empty = Zeros.unknown(call.result_shapes[0])
+    return tuple(
+        empty.replaced(place, zeros.fact(0)) if zeros.dims else Zeros.of(empty.dims, zeros.whole)
+        for place, zeros in zip(places, facts.values(), strict=True)
+    )
+
+
 def _expand_as(call: Call) -> Operator:
     letters = letters_of(call.rank("other"))
     own = letters[len(letters) - call.rank("self") :]
@@ -163,5 +183,18 @@ RECORDS: tuple[Record, ...] = (
         dims=_broadcast_together,
         zero=_broadcast_zeros,
         samples=("op([t(B, 4, 5), t(4, 1), t(1, 5)])",),
+    ),
+    Coded(
+        targets=("aten.meshgrid.default", "aten.meshgrid.indexing"),
+        doc="a grid from the places along each of its dims",
+        dims=_grid,
+        zero=_grid_zeros,
+        copies=True,
+        samples=(
+            "meshgrid.default([t(4), t(B), t(5)])",
+            "meshgrid.default([t(4), t(), t(1)])",
+            "meshgrid.indexing([t(3), t(4), t(5)], indexing='xy')",
+            "meshgrid.indexing([t(3)], indexing='xy')",
+        ),
     ),
 )

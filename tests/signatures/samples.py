@@ -3,12 +3,13 @@
 In a sample `op` is each of the record's operators in turn (a sample that names another one, as in
 `conv2d.padding(...)`, is for that one alone), `t(2, 3)` is a float tensor, `c(2, 3)` a complex one, `s(3)` a running
 statistic (positive, without a gradient, perhaps written to), `u(3)` lies between 0 and 1, `i(2, 3, high=5)` holds
-indices below 5, `p(2, 3, 4, 4)` places in space, `m(2, 3)` is a boolean mask, and `B` a batch size that is symbolic in
-the graph.
+indices below 5, `p(2, 3, 4, 4)` places in space, `m(2, 3)` is a boolean mask, `k(2, 3)` one that is true at every other
+place, and `B` a batch size that is symbolic in the graph.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,7 @@ from tests.signatures.foreign import declare_foreign
 BATCH, REAL_BATCH = FIRST_PRIME, 3
 
 
-Kind = Literal["float", "complex", "unit", "statistic", "index", "places", "mask"]
+Kind = Literal["float", "complex", "unit", "statistic", "index", "places", "mask", "stripes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,8 @@ class Operand:
         if self.kind == "places":  # distinct ones, in each of the first two dims
             order = torch.rand(shape, generator=generator).flatten(2).argsort(-1)
             return order.reshape(shape)
+        if self.kind == "stripes":
+            return (torch.arange(math.prod(shape)) % 2 == 0).reshape(shape)
         if self.kind == "unit":
             return torch.rand(shape, generator=generator, dtype=torch.float64)
         if self.kind == "complex":
@@ -54,7 +57,7 @@ class Operand:
 
     def meta(self) -> Tensor:
         """A tensor without values, of the shape in the graph."""
-        integers = {"index": torch.int64, "places": torch.int64, "mask": torch.bool}
+        integers = {"index": torch.int64, "places": torch.int64, "mask": torch.bool, "stripes": torch.bool}
         dtype = torch.complex128 if self.kind == "complex" else integers.get(self.kind, torch.float64)
         return torch.empty(self.shape, dtype=dtype, device="meta")
 
@@ -128,6 +131,7 @@ def read(record: Record, text: str, target: str) -> Sample:
         s=partial(_tensor, kind="statistic"),
         i=partial(_tensor, kind="index"),
         m=partial(_tensor, kind="mask"),
+        k=partial(_tensor, kind="stripes"),
         u=partial(_tensor, kind="unit"),
         p=partial(_tensor, kind="places"),
         torch=torch,
