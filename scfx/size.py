@@ -23,9 +23,9 @@ from scfx.errors import InputError, UnknownNameError
 from scfx.facts import Mask
 from scfx.makers import shares
 from scfx.masks import over
-from scfx.program import is_symbolic
 from scfx.quantizer import Quantizer
 from scfx.selection import unknown_name
+from scfx.symbolic import is_symbolic
 
 #: What can be kept small: see `CompressedModule.cost`.
 CostKind = Literal["bits", "bits_both_ends", "macs", "bit_ops"]
