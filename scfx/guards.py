@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from traceback import FrameSummary
-from types import CodeType
 from typing import Any
 
 import torch
@@ -22,6 +20,10 @@ from scfx.source import frame_text, is_users
 _SHAPE = re.compile(r"([\w.\[\]'\"]+)\.shape\[(\d+)\]")
 
 
+#: What a condition may use besides sizes.
+_FUNCTIONS = {"max": max, "min": min, "abs": abs, "math": math}
+
+
 @dataclass(frozen=True)
 class Guard:
     """A condition on the sizes of the inputs under which what was captured holds.
@@ -33,11 +35,20 @@ class Guard:
 
     condition: str
     place: str = ""
+    _test: Callable[..., Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the condition a function, compiled once: torch.compile can follow a function, and no `eval`."""
+        arguments = dict.fromkeys(re.split(r"[.\[]", name)[0] for name, _ in self.sizes)
+        source = f"lambda {''.join(f'{name}, ' for name in arguments)}**others: {self.condition}"
+        object.__setattr__(self, "_test", eval(source, {"__builtins__": {}, **_FUNCTIONS}))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Guard, (self.condition, self.place)
 
     def holds(self, arguments: Mapping[str, Any]) -> bool:
         """Say whether a call with these arguments, which have the structure that was captured, meets the condition."""
-        names = {"__builtins__": {}, "max": max, "min": min, "abs": abs, "math": math}
-        return bool(eval(_compiled(self.condition), names, dict(arguments)))
+        return bool(self._test(**arguments))
 
     @property
     def sizes(self) -> tuple[tuple[str, int], ...]:
@@ -113,8 +124,3 @@ def _text(place: Any) -> str:
         if isinstance(frame, FrameSummary) and is_users(frame.filename):
             return frame_text(frame)
     return ""
-
-
-@lru_cache(maxsize=4096)
-def _compiled(condition: str) -> CodeType:
-    return compile(condition, "<guard>", "eval")

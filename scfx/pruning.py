@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch._dynamo.eval_frame import remove_from_cache
 
 from scfx.constants import find_constants
 from scfx.dead import Dead, find_absorbable, find_dead
@@ -87,10 +88,20 @@ def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Opti
     for mode in MODES:
         Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
         module._graph_modules[mode].recompile()
+    _forget_compiled(module)
     module._widths.follow(plan)
     module._channels = None
     module._training.latched = {}
     module._training.observe(module)
+
+
+def _forget_compiled(module: CompressedModule) -> None:
+    """Drops what torch.compile has made of the widths before.
+
+    Nothing of it fits any more, yet it would count against the number of compilations (8) after which torch.compile
+    gives up and runs everything as if it had not been asked to compile.
+    """
+    remove_from_cache(type(module).forward)
 
 
 def slice_state(root: nn.Module, plan: PrunePlan, optimizer: torch.optim.Optimizer | None = None) -> None:

@@ -30,7 +30,7 @@ MAX_BITS = 24.0
 
 
 class _Quantize(torch.autograd.Function):
-    """The quantizer's formula and its gradient, on scale, inverse scale and bounds that `Quantizer._grid` has computed.
+    """The quantizer's formula and its gradient, on scale, inverse scale and bounds that `_grid` has computed.
 
     Of the size of the weight it saves nothing but the weight, and backward computes the rest once more. It works in
     place and without booleans, which cost several times as much on a CPU.
@@ -69,6 +69,32 @@ class _Quantize(torch.autograd.Function):
         return grad_weight, grad_bits, grad_exponent, None, None, None, None
 
 
+@torch.no_grad()
+def _grid(
+    bits: Tensor, exponent: Tensor, silent: Tensor, shape: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns scale 2^e, its inverse and the two clamp bounds, each of the broadcastable `shape`.
+
+    Both scales of a silent channel are zero, which puts every entry at 0, outside its bounds (-0.5, -0.5): no entry
+    of it passes a gradient on, and no entry of it can be anything but zero.
+    """
+    half = torch.exp2(bits.masked_fill(silent, 0) - 1).view(shape)
+    scale = torch.exp2(exponent).masked_fill_(silent, 0).view(shape)
+    inverse = torch.exp2(-exponent).masked_fill_(silent, 0).view(shape)
+    return scale, inverse, -half, half - 1
+
+
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _quantize(weight: Tensor, bits: Tensor, exponent: Tensor, silent: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Returns the quantized weight; for torch.compile this is one call, which it looks into only to make kernels.
+
+    Followed line by line, the autograd function alone would take longer to compile than the rest of a network.
+    """
+    grid = _grid(bits, exponent, silent, shape)
+    quantized: Tensor = _Quantize.apply(weight, bits, exponent, *grid)  # type: ignore[no-untyped-call]
+    return quantized
+
+
 def _grouped(weight: Tensor, dim: int, channels: int) -> tuple[Tensor, tuple[int, ...]]:
     """Returns a view of the weight in which each (b, e) pair has an index of its own, and the pairs' shape against it.
 
@@ -102,8 +128,9 @@ def reference_quantize(weight: Tensor, bits: Tensor, exponent: Tensor, dim: int)
 def _initial_exponent(weight: Tensor, shape: tuple[int, ...], bits: float) -> Tensor:
     """Returns the exponents (1-D) with which `bits` just cover the largest magnitude of each channel.
 
-    A channel of zeros takes the weight's largest magnitude, and a weight of zeros the usual bound of a fresh layer,
-    1 / sqrt(fan in): such channels may yet learn.
+    They are larger by what rounding may take off: on the very bound, the last bit would decide whether the largest
+    weight of a channel gets a gradient. A channel of zeros takes the weight's largest magnitude, and a weight of zeros
+    the usual bound of a fresh layer, 1 / sqrt(fan in): such channels may yet learn.
     """
     channels = math.prod(shape)
     spread = weight.abs()
@@ -115,7 +142,8 @@ def _initial_exponent(weight: Tensor, shape: tuple[int, ...], bits: float) -> Te
         peak, fallback = weight.new_zeros(channels), weight.new_ones(())
     exponent = torch.log2(torch.where(peak > 0, peak, fallback) / (2.0 ** (bits - 1) - 1))
     limit = -math.log2(torch.finfo(weight.dtype).tiny)  # beyond it 2^-e overflows, and 0 * inf would be NaN
-    return exponent.clamp_(-limit, limit)
+    exponent.clamp_(-limit, limit)
+    return exponent.add_(exponent.abs().clamp_min_(1), alpha=4 * torch.finfo(weight.dtype).eps)
 
 
 class Quantizer(nn.Module):
@@ -172,22 +200,8 @@ class Quantizer(nn.Module):
             weight: the weight, or the whole of what is left of it: its sizes and the number of pairs must fit.
         """
         x, shape = _grouped(weight, self.dim, self.bits.numel())
-        grid = self._grid(shape)
-        quantized: Tensor = _Quantize.apply(x, self.bits, self.exponent, *grid)  # type: ignore[no-untyped-call]
+        quantized: Tensor = _quantize(x, self.bits, self.exponent, self.silent(), shape)
         return quantized if x is weight else quantized.flatten(0, 1)
-
-    @torch.no_grad()
-    def _grid(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns scale 2^e, its inverse and the two clamp bounds, each of the broadcastable `shape`.
-
-        Both scales of a silent channel are zero, which puts every entry at 0, outside its bounds (-0.5, -0.5): no entry
-        of it passes a gradient on, and no entry of it can be anything but zero.
-        """
-        silent = self.silent()
-        half = torch.exp2(self.bits.masked_fill(silent, 0) - 1).view(shape)
-        scale = torch.exp2(self.exponent).masked_fill_(silent, 0).view(shape)
-        inverse = torch.exp2(-self.exponent).masked_fill_(silent, 0).view(shape)
-        return scale, inverse, -half, half - 1
 
     def silent(self) -> Tensor:
         """Returns, as a 1-D bool tensor, the channels whose quantized weights are zero whatever the weights are."""
@@ -238,7 +252,7 @@ class Quantizer(nn.Module):
     def integers(self, weight: Tensor) -> Tensor:
         """Returns the weight's codes (int32, its shape); times `scale(weight)` they are the quantized weight."""
         x, shape = _grouped(weight, self.dim, self.bits.numel())
-        _, inverse, low, high = self._grid(shape)
+        _, inverse, low, high = _grid(self.bits, self.exponent, self.silent(), shape)
         codes = torch.mul(x, inverse).clamp_min_(low).clamp_max_(high).round_().to(torch.int32)
         return codes if x is weight else codes.flatten(0, 1)
 
@@ -246,7 +260,7 @@ class Quantizer(nn.Module):
     def scale(self, weight: Tensor) -> Tensor:
         """Returns 2^e in a shape that broadcasts against the weight; silent channels have scale 0."""
         x, shape = _grouped(weight, self.dim, self.bits.numel())
-        scale = self._grid(shape)[0]
+        scale = _grid(self.bits, self.exponent, self.silent(), shape)[0]
         return scale if x is weight else scale.expand(-1, x.shape[1], *(-1,) * (x.dim() - 2)).flatten(0, 1)
 
     def extra_repr(self) -> str:

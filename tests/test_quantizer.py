@@ -117,7 +117,17 @@ def test_channels_of_zeros_and_weights_of_zeros_start_ready_to_learn() -> None:
     some = Quantizer(weight, 0)
     assert some.exponent.tolist() == pytest.approx([math.log2(2 / 127)] * 3, rel=1e-6)
     assert not some.silent().any()
-    assert torch.equal(some(weight), weight)
+    assert torch.allclose(some(weight), weight, rtol=1e-5)
+
+
+def test_the_largest_weights_start_inside_the_range_and_learn() -> None:
+    """On the bound itself, rounding would leave about every other one outside, without a gradient."""
+    weight = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)).exp2().requires_grad_()
+    quantizer = Quantizer(weight, 0)
+    quantizer(weight).sum().backward()
+    assert weight.grad is not None
+    assert (weight.grad == 1).all()
+    assert not quantizer.bits.grad.any()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("largest", [1e-44, 3e38])
@@ -262,21 +272,6 @@ def test_only_asked_gradients_are_made_and_second_ones_are_refused() -> None:
     (first,) = torch.autograd.grad(quantizer(weight).square().sum(), quantizer.bits, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.sum().backward()
-
-
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
-@pytest.mark.filterwarnings("default")
-def test_compiles_in_one_graph(backend: str) -> None:
-    torch.compiler.reset()
-    generator = torch.Generator().manual_seed(4)
-    weight = torch.randn(6, 5, generator=generator, requires_grad=True)
-    quantizer = trained(Quantizer(weight, 0), generator)
-    inputs = (weight, quantizer.bits, quantizer.exponent)
-    out = torch.compile(quantizer, backend=backend, fullgraph=True)(weight)
-    torch.testing.assert_close(out, quantizer(weight))
-    got = torch.autograd.grad(out.square().sum(), inputs)
-    want = torch.autograd.grad(quantizer(weight).square().sum(), inputs)
-    torch.testing.assert_close(got, want)
 
 
 @pytest.mark.parametrize(
