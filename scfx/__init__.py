@@ -1,5 +1,6 @@
 """scfx: any PyTorch network compresses itself while it trains, without ever changing what it computes."""
 
+from scfx import distributed
 from scfx.channels import Axis, ChannelGraph, Member
 from scfx.compress import CompressedModule, channel_graph, compress
 from scfx.errors import CaptureError, InputError, ModelError, OptimizerError, PlanError, ScfxError, UnknownNameError
@@ -22,4 +23,5 @@ __all__ = [
     "UnknownNameError",
     "channel_graph",
     "compress",
+    "distributed",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from scfx.channels import ChannelGraph, Kept
 from scfx.errors import InputError
 from scfx.finalizing import finalized
+from scfx.parallel import refuse_sharded
 from scfx.program import MODES, Mode, Program, graph_module
 from scfx.pruning import PruneReport, apply, prune
 from scfx.quantizer import Quantizer
@@ -219,8 +220,13 @@ class CompressedModule(nn.Module):
         Raises:
             InputError: There is no such kind, or a factor is negative or not finite.
             UnknownNameError: `weights` names a path with no quantized weight below it.
+            ModelError: The parameters are split over processes.
         """
-        return self._size.cost(kind, weights or {})
+        try:
+            return self._size.cost(kind, weights or {})
+        except RuntimeError:
+            refuse_sharded(dict(self.named_parameters()))
+            raise
 
     def update(self, optimizer: torch.optim.Optimizer) -> PruneReport | None:
         """To be called after each `optimizer.step()`.
@@ -257,6 +263,7 @@ class CompressedModule(nn.Module):
         add such constants in their bias, and get one where they have none. Its `meta["bits"]` gives, for each weight by
         name, the bits in which the whole numbers of each output channel can be stored.
         """
+        refuse_sharded(dict(self.named_parameters()))
         return finalized(self.channels)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from scfx.errors import OptimizerError, PlanError
+from scfx.parallel import refuse_sharded
 
 Kept = tuple[Tensor | None, ...]
 """For each dim of a tensor the indices that stay, 1-D and int64, in their new order; None keeps all of them."""
@@ -26,7 +27,9 @@ def check_optimizer(optimizer: object, parameters: Mapping[str, nn.Parameter]) -
     Raises:
         OptimizerError: it is not a torch optimizer, does not own one of the parameters that require a gradient, or
             holds state for one of them of which it cannot be known how to slice it.
+        ModelError: A parameter is split over processes.
     """
+    refuse_sharded(parameters)
     kind = type(optimizer).__name__
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise OptimizerError(f"expected a torch.optim.Optimizer, got {type(optimizer).__module__}.{kind}")

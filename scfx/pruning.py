@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from torch._dynamo.eval_frame import remove_from_cache
 from scfx.constants import find_constants
 from scfx.dead import Dead, find_absorbable, find_dead
 from scfx.optimizers import Kept, check_optimizer, slice_buffer_, slice_optimizer, slice_parameter_
+from scfx.parallel import refuse_sharded, refuse_wrapped
 from scfx.passes.prune import Prune
 from scfx.plan import PrunePlan, make_plan
 from scfx.program import MODES
@@ -58,14 +59,22 @@ class PruneReport:
         return "\n".join(lines)
 
 
-def prune(module: CompressedModule, optimizer: torch.optim.Optimizer | None, constants: bool) -> PruneReport:
+def prune(
+    module: CompressedModule,
+    optimizer: torch.optim.Optimizer | None,
+    constants: bool,
+    agree: Callable[[PrunePlan], None] | None = None,
+) -> PruneReport:
     """Removes every channel of a compressed module that contributes nothing, or only what biases can take over.
 
     Args:
         module: It changes in place; its parameters stay the same objects.
         optimizer: Its state is sliced with the parameters.
         constants: Whether channels go that add a constant to layers with a bias of their own.
+        agree: Called with the plan before anything changes, even if nothing is to go; it may refuse by an exception.
+            Without, a module is refused that other processes train, too.
     """
+    refuse_sharded(dict(module.named_parameters()))
     if optimizer is not None:
         check_optimizer(optimizer, dict(module.named_parameters()))
     graph = module.channels
@@ -76,6 +85,10 @@ def prune(module: CompressedModule, optimizer: torch.optim.Optimizer | None, con
         found = find_constants(graph, facts, MODES, new_bias=False)
         plan = make_plan(graph, find_absorbable(graph, facts, found, MODES, module._training.latched), found)
     report = _report(module, dead, plan)
+    if agree is not None:
+        agree(plan)
+    elif plan:
+        refuse_wrapped(module)
     if plan:
         apply(module, plan, optimizer)
     return report
