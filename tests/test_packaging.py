@@ -1,5 +1,6 @@
 """The package as a user gets it: the symlinked passes, the archives, the names, the versions and the pins."""
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -104,6 +105,24 @@ def test_import_stays_light() -> None:
     result = run("-c", "import scfx, sys; print(*sys.modules)", cwd=ROOT)
     assert result.returncode == 0, result.stderr
     assert not optional & set(result.stdout.split())
+
+
+def test_everything_that_is_imported_is_declared() -> None:
+    """The core, which has no extras, rests on no package that only another one brings."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {"torchvision", "sklearn", "matplotlib", "pygraphviz"}
+    declared = (
+        {Requirement(line).name for line in project["dependencies"]} | extras | sys.stdlib_module_names | {"scfx"}
+    )
+    trees = (ast.parse(path.read_text()) for path in [*(ROOT / "scfx").rglob("*.py"), *(ROOT / "passes").glob("*.py")])
+    imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [
+        name
+        for node in imports
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names])
+    ]
+    assert "torch" in {name.partition(".")[0] for name in names}
+    assert not {name.partition(".")[0] for name in names} - declared
 
 
 def test_versions_agree() -> None:
