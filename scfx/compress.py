@@ -13,7 +13,7 @@ from scfx.channels import Axis, ChannelGraph
 from scfx.module import CompressedModule
 from scfx.passes.insert_quantizers import InsertQuantizers
 from scfx.program import MODES, Program
-from scfx.quantization import weight_uses
+from scfx.quantization import find_weights
 from scfx.quantizer import Quantizer
 from scfx.selection import kept_dims, output_positions
 
@@ -80,7 +80,7 @@ def compress(
 
 def _quantize(program: Program) -> None:
     """Gives every weight its quantizer, beside it in the tree of modules, and a node after it in both graphs."""
-    uses = weight_uses(ChannelGraph(program))
+    uses = find_weights(ChannelGraph(program)).uses
     if not uses:
         warnings.warn(
             "no parameter of this model is the weight of an operator (a parametrized weight is computed from others), "
@@ -91,7 +91,7 @@ def _quantize(program: Program) -> None:
     for name, use in uses.items():
         path, _, attribute = use.quantizer.rpartition(".")
         weight = program.root.get_parameter(name)
-        program.root.get_submodule(path).add_module(attribute, Quantizer(weight, use.dim, use.groups))
+        program.root.get_submodule(path).add_module(attribute, Quantizer(weight, use.dims, use.groups))
     insert = InsertQuantizers({name: use.quantizer for name, use in uses.items()})
     for mode in MODES:
         insert(program.graphs[mode], program.root)

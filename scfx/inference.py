@@ -123,7 +123,7 @@ class _Walk:
         quantizer = self.program.root.get_submodule(name)
         assert isinstance(quantizer, Quantizer)
         (dims,) = tensors(self.values[node.all_input_nodes[0].name])
-        made = dims[quantizer.dim]
+        made = product(*(dims[dim] for dim in quantizer.dims))
         if quantizer.bits.numel() != made.size:
             groups = fresh(quantizer.bits.numel() // made.size)
             unify(dims[0], product(groups, fresh(dims[0].size // groups.size)), Pin("quantizer", node.name))

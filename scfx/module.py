@@ -261,7 +261,8 @@ class CompressedModule(nn.Module):
 
         As nothing trains there, it also lacks the channels that are zero or constant in this mode as things are; layers
         add such constants in their bias, and get one where they have none. Its `meta["bits"]` gives, for each weight by
-        name, the bits in which the whole numbers of each output channel can be stored.
+        name, the bits in which the whole numbers of each output channel can be stored; of a weight of several matrices,
+        as experts have, those of one matrix after the other.
         """
         refuse_sharded(dict(self.named_parameters()))
         return finalized(self.channels)

@@ -95,30 +95,34 @@ def _quantize(weight: Tensor, bits: Tensor, exponent: Tensor, silent: Tensor, sh
     return quantized
 
 
-def _grouped(weight: Tensor, dim: int, channels: int) -> tuple[Tensor, tuple[int, ...]]:
+def _grouped(weight: Tensor, dims: tuple[int, ...], channels: int) -> tuple[Tensor, tuple[int, ...]]:
     """Returns a view of the weight in which each (b, e) pair has an index of its own, and the pairs' shape against it.
 
     The number of groups is read off the sizes, since pruning may remove whole groups.
     """
-    rest = (1,) * (weight.dim() - dim - 1)
-    size = weight.shape[dim]
+    shape = tuple(size if dim in dims else 1 for dim, size in enumerate(weight.shape))
+    size = math.prod(shape)
     if channels == size:
-        return weight, (1,) * dim + (channels,) + rest
+        return weight, shape
     groups = channels // size if size else 0
-    if dim != 1 or not groups or groups * size != channels or weight.shape[0] % groups:
+    if 0 in dims or not groups or groups * size != channels or weight.shape[0] % groups:
         raise InputError(
-            f"a quantizer of {channels} channels along dim {dim} was given a weight of shape {tuple(weight.shape)}; "
-            "slice its `bits`, `exponent` and `dead` together with the weight"
+            f"a quantizer of {channels} channels along {_named(dims)} was given a weight of shape "
+            f"{tuple(weight.shape)}; slice its `bits`, `exponent` and `dead` together with the weight"
         )
-    return weight.unflatten(0, (groups, -1)), (groups, 1, size, *rest)
+    return weight.unflatten(0, (groups, -1)), (groups, *shape)
 
 
-def reference_quantize(weight: Tensor, bits: Tensor, exponent: Tensor, dim: int) -> Tensor:
+def _named(dims: tuple[int, ...]) -> str:
+    return f"dim {dims[0]}" if len(dims) == 1 else f"dims {' and '.join(map(str, dims))}"
+
+
+def reference_quantize(weight: Tensor, bits: Tensor, exponent: Tensor, dims: int | tuple[int, ...]) -> Tensor:
     """Returns what a quantizer without silent channels does, in plain differentiable torch: the definition to test by.
 
     Arguments are as in `Quantizer`; `bits` and `exponent` are 1-D. Backward keeps several copies of the weight.
     """
-    x, shape = _grouped(weight, dim, bits.numel())
+    x, shape = _grouped(weight, (dims,) if isinstance(dims, int) else dims, bits.numel())
     b, e = bits.view(shape), exponent.view(shape)
     clamped = torch.clamp(2.0**-e * x, -(2.0 ** (b - 1)), 2.0 ** (b - 1) - 1)
     rounded = clamped + (clamped.round() - clamped).detach()
@@ -151,7 +155,8 @@ class Quantizer(nn.Module):
 
     Args:
         weight: the float weight to start from, of any device and memory format. It is read, not kept.
-        dim: its output dimension.
+        dims: its output dimension, or several: pairs are then for each of their indices taken together, as for each
+            (expert, out) of the weights of experts, the last dim's index running fastest.
         groups: more than 1 only for grouped transposed convolutions, whose weight is ((groups in), out, *k) with dim 1:
             pairs are then for each (group, out), and channel g * out + o is output o of group g.
         bits: the depth all channels start with, at least 2 and at most `MAX_BITS`.
@@ -163,31 +168,33 @@ class Quantizer(nn.Module):
 
     Raises:
         ModelError: the weight is not floating-point, or not finite.
-        InputError: `dim`, `groups` or `bits` do not fit the weight.
+        InputError: `dims`, `groups` or `bits` do not fit the weight.
     """
 
     bits: nn.Parameter
     exponent: nn.Parameter
     dead: Tensor
 
-    def __init__(self, weight: Tensor, dim: int, groups: int = 1, bits: float = 8.0) -> None:
+    def __init__(self, weight: Tensor, dims: int | tuple[int, ...], groups: int = 1, bits: float = 8.0) -> None:
         super().__init__()
         if not weight.is_floating_point():
             raise ModelError(f"only floating-point weights can be quantized, and this one is {weight.dtype}")
-        if not -weight.dim() <= dim < weight.dim():
-            raise InputError(f"a weight of shape {tuple(weight.shape)} has no dim {dim}")
+        dims = (dims,) if isinstance(dims, int) else dims
+        for dim in dims:
+            if not -weight.dim() <= dim < weight.dim():
+                raise InputError(f"a weight of shape {tuple(weight.shape)} has no dim {dim}")
         if not MIN_START_BITS <= bits <= MAX_BITS:
             raise InputError(f"a quantizer starts with {MIN_START_BITS:g} to {MAX_BITS:g} bits, not {bits}")
-        self.dim = dim % weight.dim()
-        if groups != 1 and (self.dim != 1 or groups < 1 or weight.shape[0] % groups):
+        self.dims = tuple(sorted({dim % weight.dim() for dim in dims}))
+        if groups != 1 and (0 in self.dims or groups < 1 or weight.shape[0] % groups):
             raise InputError(
-                f"groups={groups} needs dim=1 and a first size divisible by it; "
-                f"this weight has shape {tuple(weight.shape)} and dim={dim}"
+                f"groups={groups} needs a first dim that makes no outputs, of a size divisible by it; "
+                f"this weight has shape {tuple(weight.shape)} and outputs along {_named(self.dims)}"
             )
         values = weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
         if not values.is_meta and not torch.isfinite(values).all():
             raise ModelError("a weight with NaN or infinite entries cannot be quantized")
-        values, shape = _grouped(values, self.dim, groups * weight.shape[self.dim])
+        values, shape = _grouped(values, self.dims, groups * math.prod(weight.shape[dim] for dim in self.dims))
         exponent = _initial_exponent(values, shape, bits)
         self.bits = nn.Parameter(torch.full_like(exponent, bits))
         self.exponent = nn.Parameter(exponent)
@@ -199,7 +206,7 @@ class Quantizer(nn.Module):
         Args:
             weight: the weight, or the whole of what is left of it: its sizes and the number of pairs must fit.
         """
-        x, shape = _grouped(weight, self.dim, self.bits.numel())
+        x, shape = _grouped(weight, self.dims, self.bits.numel())
         quantized: Tensor = _quantize(x, self.bits, self.exponent, self.silent(), shape)
         return quantized if x is weight else quantized.flatten(0, 1)
 
@@ -251,7 +258,7 @@ class Quantizer(nn.Module):
     @torch.no_grad()
     def integers(self, weight: Tensor) -> Tensor:
         """Returns the weight's codes (int32, its shape); times `scale(weight)` they are the quantized weight."""
-        x, shape = _grouped(weight, self.dim, self.bits.numel())
+        x, shape = _grouped(weight, self.dims, self.bits.numel())
         _, inverse, low, high = _grid(self.bits, self.exponent, self.silent(), shape)
         codes = torch.mul(x, inverse).clamp_min_(low).clamp_max_(high).round_().to(torch.int32)
         return codes if x is weight else codes.flatten(0, 1)
@@ -259,12 +266,12 @@ class Quantizer(nn.Module):
     @torch.no_grad()
     def scale(self, weight: Tensor) -> Tensor:
         """Returns 2^e in a shape that broadcasts against the weight; silent channels have scale 0."""
-        x, shape = _grouped(weight, self.dim, self.bits.numel())
+        x, shape = _grouped(weight, self.dims, self.bits.numel())
         scale = _grid(self.bits, self.exponent, self.silent(), shape)[0]
         return scale if x is weight else scale.expand(-1, x.shape[1], *(-1,) * (x.dim() - 2)).flatten(0, 1)
 
     def extra_repr(self) -> str:
-        return f"channels={self.bits.numel()}, dim={self.dim}"
+        return f"channels={self.bits.numel()}, dims={self.dims}"
 
 
 def bound_quantizers_(quantizers: Iterable[Quantizer]) -> bool:

@@ -13,6 +13,7 @@ from scfx.dims import Dim, Product, Take, Var, resolve, variables
 from scfx.inference import Trouble
 from scfx.masks import over
 from scfx.program import MODES, Mode
+from scfx.quantization import Unquantized, find_weights
 from scfx.quantizer import Quantizer
 from scfx.report_text import text
 from scfx.signatures.binding import Binding
@@ -99,6 +100,7 @@ class GraphReport:
         outputs: What each output costs.
         notes: How the captured graphs differ from the model, in sentences.
         unused: Parameters that the model doesn't compute with.
+        unquantized: Parameters of two or more dims that get no quantizer, and why.
     """
 
     dims: tuple[DimShare, ...]
@@ -111,6 +113,7 @@ class GraphReport:
     outputs: tuple[OutputCost, ...]
     unused: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    unquantized: tuple[Unquantized, ...] = ()
 
     @property
     def share(self) -> float:
@@ -151,6 +154,7 @@ class GraphReport:
             outputs=_outputs(graph) if outputs else (),
             unused=tuple(name for name, numel in parameters.items() if numel and name not in graph._inference.state),
             notes=graph._program.notes,
+            unquantized=find_weights(graph).others,
         )
 
     def __str__(self) -> str:

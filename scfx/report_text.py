@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from scfx.wording import shortened
 
 if TYPE_CHECKING:
+    from scfx.quantization import Unquantized
     from scfx.report import DimShare, GraphReport
 
 #: How many lines a section of the printed report has at most.
@@ -24,6 +25,7 @@ def text(report: GraphReport) -> str:
             *_pins(report),
             *_outputs(report),
             *_troubles(report),
+            *_unquantized(report),
             *_unused(report),
             *_notes(report),
         ]
@@ -127,6 +129,21 @@ def _notes(report: GraphReport) -> Iterator[str]:
     if report.notes:
         yield ""
         yield from report.notes
+
+
+def _unquantized(report: GraphReport) -> Iterator[str]:
+    if not report.unquantized:
+        return
+    yield ""
+    yield "parameters of several dims that get no quantizer, and why:"
+    by_reason: dict[str, list[Unquantized]] = {}
+    for parameter in report.unquantized:
+        by_reason.setdefault(parameter.reason, []).append(parameter)
+    rows = [
+        [reason, f"{sum(each.numel for each in found):,} entries", ", ".join(shortened([e.name for e in found], 3))]
+        for reason, found in sorted(by_reason.items(), key=lambda item: -sum(each.numel for each in item[1]))
+    ]
+    yield from (f"  {line}" for line in shortened(columns(rows, frozenset({1})), LINES, "more reasons"))
 
 
 def _unused(report: GraphReport) -> Iterator[str]:

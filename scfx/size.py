@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from scfx.channels import ChannelGraph
-from scfx.dims import Concat, Dim, Take, Var, resolve, variables
+from scfx.dims import Concat, Dim, Take, Var, product, resolve, variables
 from scfx.errors import InputError, UnknownNameError
 from scfx.facts import Mask
 from scfx.makers import shares
@@ -41,7 +41,7 @@ class Layer:
     Attributes:
         name: Its state-dict name.
         quantizer: The path of its quantizer; None without one.
-        dim: Its dimension that the output channels lie along; where a transposed convolution has groups, they are
+        dims: The dimensions that the output channels lie along; where a transposed convolution has groups, they are
             rows of it for each group.
         made: What its output channels consist of.
         entries: How many weights each output channel has whose inputs are alive.
@@ -51,7 +51,7 @@ class Layer:
 
     name: str
     quantizer: str | None
-    dim: int
+    dims: tuple[int, ...]
     made: Dim
     entries: int
     bits: int
@@ -107,21 +107,21 @@ class SizeModel:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Every quantized weight; without quantizers every weight that could be."""
-        from scfx.quantization import weight_uses
+        from scfx.quantization import find_weights
 
         graph, state = self.graph, self.graph._inference.state
         quantizers = _quantizers(graph)
-        places = {name: quantizer.dim for name, quantizer in quantizers.items()} or {
-            name: use.dim for name, use in weight_uses(graph).items()
+        places = {name: quantizer.dims for name, quantizer in quantizers.items()} or {
+            name: use.dims for name, use in find_weights(graph).uses.items()
         }
         uses = self._uses()
         layers: list[Layer] = []
-        for name, dim in places.items():
+        for name, dims in places.items():
             path = f"{name}_quantizer" if quantizers else None
-            made = state[f"{path}.bits"][0] if path else state[name][dim]
+            made = state[f"{path}.bits"][0] if path else product(*(state[name][dim] for dim in dims))
             entries = prod(map(self._alive, state[name])) // self._alive(made)
             bits = torch.finfo(graph._program.root.get_parameter(name).dtype).bits
-            layers.append(Layer(name, path, dim, made, entries, bits, uses.get(name, 0)))
+            layers.append(Layer(name, path, dims, made, entries, bits, uses.get(name, 0)))
         return tuple(layers)
 
     def _uses(self) -> dict[str, int]:
@@ -197,7 +197,7 @@ class SizeModel:
                 continue
             dims = self.graph._inference.state[layer.name]
             whole = prod(map(self._alive, dims))
-            for dim in (other for number, other in enumerate(dims) if number != layer.dim and other.size > 1):
+            for dim in (other for number, other in enumerate(dims) if number not in layer.dims and other.size > 1):
                 alive = over(dim, {axis: ~mask for axis, mask in self.dead.items()})
                 for name, share in shares(makers, dim, alive).items():
                     inputs[name] += entry * whole / self._alive(dim) * share

@@ -40,7 +40,7 @@ class ZeroFacts:
         self._final = final
         self._root = graph._program.root
         self._zeros: dict[str, Zeros] = {}
-        self._quantizers: dict[str, tuple[Mask, int]] = {}
+        self._quantizers: dict[str, tuple[Mask, tuple[int, ...]]] = {}
         self._made: dict[str, Zeros] = {}
         self._tensors = {**dict(self._root.named_parameters()), **dict(self._root.named_buffers())}
         modules = (n for mode in MODES for n in graph._program.graphs[mode].nodes if n.op == "call_module")
@@ -76,29 +76,30 @@ class ZeroFacts:
         """Whether the optimizer may change this tensor."""
         return self._tensors[name].requires_grad and not self._final
 
-    def silent(self, path: str) -> tuple[Mask, int]:
-        """The silent channels of a quantizer, and the dim of its weight that they lie along."""
+    def silent(self, path: str) -> tuple[Mask, tuple[int, ...]]:
+        """The silent channels of a quantizer, and the dims of its weight that they lie along."""
         if path not in self._quantizers:
             quantizer = self._root.get_submodule(path)
             assert isinstance(quantizer, Quantizer)
             silent = (
                 np.zeros(quantizer.bits.numel(), bool) if quantizer.bits.is_meta else quantizer.silent().cpu().numpy()
             )
-            self._quantizers[path] = (silent, quantizer.dim)
+            self._quantizers[path] = (silent, quantizer.dims)
         return self._quantizers[path]
 
     def quantizer(self, path: str, weight: Zeros) -> Zeros:
         """What is zero in what a quantizer makes: its silent channels, and in the end every zero."""
         if self._final:
             return self._quantized(path)
-        silent, dim = self.silent(path)
-        size = weight.dims[dim].size
-        if len(silent) == size:
-            return weight.replaced(dim, known(silent))
-        table = silent.reshape(-1, size)  # (groups, outputs) of a grouped transposed convolution
-        whole_groups, everywhere = np.asarray(table.all(axis=1)), np.asarray(table.all(axis=0))
-        groups = Fact((len(table), weight.dims[0].size // len(table)), (whole_groups, None))
-        return weight.replaced(dim, known(everywhere)).replaced(0, groups)
+        silent, dims = self.silent(path)
+        table = silent.reshape(-1, *(weight.dims[dim].size for dim in dims))  # groups come first
+        for place, dim in enumerate(dims, 1):
+            others = tuple(axis for axis in range(table.ndim) if axis != place)
+            weight = weight.replaced(dim, known(np.asarray(table.all(axis=others))))
+        if len(table) == 1:
+            return weight
+        groups = np.asarray(table.reshape(len(table), -1).all(axis=1))
+        return weight.replaced(0, Fact((len(table), weight.dims[0].size // len(table)), (groups, None)))
 
     def _quantized(self, path: str) -> Zeros:
         if path not in self._made:

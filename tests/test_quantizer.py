@@ -47,7 +47,7 @@ def test_value_and_all_three_gradients_are_those_of_the_formula(name: str) -> No
     upstream = torch.randn(shape, dtype=torch.float64, generator=generator)
     inputs = (weight, quantizer.bits, quantizer.exponent)
 
-    out, expected = quantizer(weight), reference_quantize(weight, quantizer.bits, quantizer.exponent, quantizer.dim)
+    out, expected = quantizer(weight), reference_quantize(weight, quantizer.bits, quantizer.exponent, quantizer.dims)
     torch.testing.assert_close(out, expected, rtol=1e-13, atol=0)
     for got, want in zip(
         torch.autograd.grad(out, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
@@ -259,7 +259,7 @@ def test_copies_pickles_moves_and_loads_as_a_module() -> None:
     assert set(quantizer.state_dict()) == {"bits", "exponent", "dead"}
     assert quantizer.double()(weight.double()).dtype == torch.float64
     assert Quantizer(weight.to("meta"), 0)(weight.to("meta")).is_meta
-    assert "channels=4, dim=0" in repr(quantizer)
+    assert "channels=4, dims=(0,)" in repr(quantizer)
 
 
 def test_only_asked_gradients_are_made_and_second_ones_are_refused() -> None:

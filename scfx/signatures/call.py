@@ -114,6 +114,14 @@ class Call:
         pin(dim, self.because(reason))
 
 
+def is_view(call: Call) -> bool:
+    """Whether the operator's schema says that each result shares the memory of an operand, and that none is written."""
+    target = call.node.target
+    if not isinstance(target, torch._ops.OpOverload) or target._schema.is_mutable:
+        return False
+    return all(made.alias_info is not None for made in target._schema.returns)
+
+
 def bind(target: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by the names of the operator's schema, defaults filled in."""
     bound: dict[str, Any] = {}

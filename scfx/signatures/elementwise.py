@@ -104,10 +104,15 @@ def _along(offset: int, size: int, enough: list[frozenset[int]], operands: list[
 
 
 def _untagged(
-    *names: str, zero: str = "probe", doc: str = "element-wise", samples: tuple[str, ...] = ()
+    *names: str,
+    zero: str = "probe",
+    copies: bool = False,
+    doc: str = "element-wise",
+    samples: tuple[str, ...] = (),
 ) -> Elementwise:
     targets = tuple(f"aten.{name}" for name in names)
-    return Elementwise(targets=targets, zero=zero, makes_zeros=zero == "always", doc=doc, samples=samples)
+    makes_zeros = zero == "always"
+    return Elementwise(targets=targets, zero=zero, makes_zeros=makes_zeros, copies=copies, doc=doc, samples=samples)
 
 
 #: The record of every operator that ATen itself tags as element-wise.
@@ -217,6 +222,7 @@ RECORDS: tuple[Operator, ...] = (
         "resolve_conj.default",
         "resolve_neg.default",
         zero="self",
+        copies=True,
         doc="copies",
         samples=(_ONE,),
     ),
@@ -225,6 +231,7 @@ RECORDS: tuple[Operator, ...] = (
         "to.dtype_layout",
         "to.device",
         zero="self",
+        copies=True,
         doc="casts",
         samples=(
             "to.dtype(t(B, 4, 5), torch.float32)",
@@ -233,7 +240,14 @@ RECORDS: tuple[Operator, ...] = (
             "to.dtype(m(3, 4), torch.float64)",
         ),
     ),
-    _untagged("type_as.default", "to.other", zero="self", doc="casts", samples=("op(t(B, 4, 5), m(B, 4, 5))",)),
+    _untagged(
+        "type_as.default",
+        "to.other",
+        zero="self",
+        copies=True,
+        doc="casts",
+        samples=("op(t(B, 4, 5), m(B, 4, 5))",),
+    ),
     _untagged(
         "dropout.default",
         "feature_dropout.default",

@@ -30,6 +30,7 @@ def _along_one(call: Call) -> Operator:
         pointwise=" ".join(x for n, x in enumerate(letters) if n != dim) + (" i" if selects else ""),
         reasons={f"d{dim}": _PICKED if selects else _WRITTEN},
         zero={"index_select": "self", "index_fill": "filled"}.get(name, "self + source"),
+        copies=selects,
     )
 
 
@@ -138,6 +139,7 @@ def _advanced(call: Call) -> Operator:
         pointwise=" ".join(pointwise),
         reasons=reasons,
         zero="self",
+        copies=True,
     )
 
 

@@ -28,6 +28,7 @@ def _matmul(call: Call) -> Operator:
         contract="k",
         zero="self*other",
         weight="other",
+        bilinear=True,
     )
 
 
@@ -40,6 +41,7 @@ def _product(name: str, signature: str, *operands: str, sample: str) -> Pattern:
         contract="k" if "k" in signature else "",
         zero="*".join(operands),
         weight=operands[1],
+        bilinear=True,
         doc="matrix product",
         samples=(sample,),
     )
@@ -58,6 +60,7 @@ def _addmm(call: Call) -> Operator:
         contract="k a",
         zero=f"{first}*{second} + self",
         weight=second,
+        bilinear=True,
     )
 
 
@@ -84,6 +87,7 @@ def _tensordot(call: Call) -> Operator:
         contract=" ".join(x for x in sides[0] if x[0] == "k"),
         zero="self*other",
         weight="other",
+        bilinear=True,
     )
 
 
@@ -118,6 +122,7 @@ def _einsum(call: Call) -> Operator:
         pointwise=" ".join(result),
         contract=" ".join(summed),
         zero="*".join(names),
+        bilinear=True,
     )
 
 
@@ -196,6 +201,7 @@ RECORDS: tuple[Record, ...] = (
         reasons={"s": "rows are assigned to experts by their place", "e": "rows are assigned to experts"},
         zero="input*weight",
         weight="weight",
+        matrices="e",
         doc="matrix product with a matrix for each run of rows, as experts have",
         samples=("op(t(6, 4), t(3, 4, 5), i(3, high=7))",),
     ),

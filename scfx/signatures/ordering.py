@@ -163,6 +163,7 @@ RECORDS: tuple[Record, ...] = (
         doc="flips dims",
         dims=_reordered,
         zero=_reordered_zeros,
+        copies=True,
         samples=(
             "op(t(B, 4, 5), [1])",
             "op(t(4, 5), [0, -1])",
@@ -175,6 +176,7 @@ RECORDS: tuple[Record, ...] = (
         doc="flips the first dim, or the second",
         dims=_reordered,
         zero=_reordered_zeros,
+        copies=True,
         samples=("op(t(4, 5))", "op(t(B, 4, 5))"),
     ),
     Coded(
@@ -182,6 +184,7 @@ RECORDS: tuple[Record, ...] = (
         doc="rolls dims",
         dims=_reordered,
         zero=_reordered_zeros,
+        copies=True,
         arguments=_new_shifts,
         samples=(
             "op(t(B, 4, 5), [1], [2])",
@@ -196,6 +199,7 @@ RECORDS: tuple[Record, ...] = (
         doc="picks indices that are written down",
         dims=_take,
         zero=_take_zeros,
+        copies=True,
         arguments=_left,
         samples=(
             "op(t(B, 6, 2), 1, [0, 2, 4])",

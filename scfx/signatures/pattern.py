@@ -44,6 +44,8 @@ class Pattern(Operator):
         counted: The operator that takes over, with the original count, once a statistic's dim shrinks.
         weight: The operand that is a weight to quantize.
         repeated: The dims along which each entry of the weight is used again, where they are not those of the result.
+        bilinear: Whether any factor of the product may be the weight: it is whichever is a parameter.
+        matrices: Letters of the weight that number matrices, each with outputs of its own, and that the result lacks.
     """
 
     makes_zeros: bool = False
@@ -62,6 +64,8 @@ class Pattern(Operator):
     counted: str | None = None
     weight: str | None = None
     repeated: str = ""
+    bilinear: bool = False
+    matrices: str = ""
 
     # ------------------------------------------------------------------ dims
 
@@ -213,20 +217,27 @@ class Pattern(Operator):
 
     def weights(self, call: Call) -> Mapping[str, tuple[tuple[tuple[bool, int], ...], ...]]:
         bound = _binding(call)
-        if self.weight is None or self.weight not in bound.names:
-            return {}
         outputs = {letter for dims in bound.signature.results for dim in dims for letter in dim}
-        dims = bound.operand(self.weight)
-        return {self.weight: tuple(tuple((letter in outputs, bound.sizes[letter]) for letter in dim) for dim in dims)}
+        outputs.update(self.matrices.split())
+        return {
+            name: tuple(tuple((x in outputs, bound.sizes[x]) for x in dim) for dim in bound.operand(name))
+            for name in self._weighing(call)
+        }
 
     def repeats(self, call: Call) -> Mapping[str, Dims]:
         """The dims of the result, or those declared, that the weight doesn't have; none if it is only looked up."""
         bound = _binding(call)
-        if not any(self.weight in term and len(term) > 1 for term in self._terms(call)):
-            return {}
         letters = bound.letters(self.repeated) or [x for dim in bound.signature.results[0] for x in dim]
-        own = {x for dim in bound.operand(str(self.weight)) for x in dim}
-        return {str(self.weight): tuple(bound.dims[x] for x in letters if x not in own)}
+        return {
+            name: tuple(bound.dims[x] for x in letters if not any(x in dim for dim in bound.operand(name)))
+            for name in self._weighing(call)
+            if any(name in term and len(term) > 1 for term in self._terms(call))
+        }
+
+    def _weighing(self, call: Call) -> list[str]:
+        """The operands that may be the weight: what is multiplied, or the one that is declared."""
+        multiplied = [name for term in self._terms(call) if len(term) > 1 for name in term]
+        return [name for name in (multiplied if self.bilinear else [self.weight]) if name in _binding(call).names]
 
 
 def _binding(call: Call) -> Binding:

@@ -14,7 +14,7 @@ from typing import Any
 
 from scfx.dims import Dim
 from scfx.facts import Mask, Zeros
-from scfx.signatures.call import Call, Dims
+from scfx.signatures.call import Call, Dims, is_view
 
 #: How many channels of a dim stay.
 Kept = Callable[[Dim], "Mask"]
@@ -72,9 +72,12 @@ class Operator(Record):
 
     Attributes:
         makes_zeros: Whether a result may be known to be zero where nothing is known of any operand.
+        copies: Whether each entry of a result is an entry of an operand. Of operators whose schema says that they
+            return views this is known.
     """
 
     makes_zeros: bool = True
+    copies: bool = False
 
     def for_call(self, call: Call) -> Operator:
         return self
@@ -112,6 +115,10 @@ class Operator(Record):
         The entries of the weight times these sizes are the operator's multiply-accumulates.
         """
         return {}
+
+    def moves(self, call: Call) -> bool:
+        """Whether each entry of a result is an entry of an operand: it has been moved or repeated, and no more."""
+        return self.copies or is_view(call)
 
     def factors(self, call: Call) -> Collection[str]:
         """Operands that only scale another one: where that is zero, the scale doesn't matter."""
