@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 from scfx.counted import IMPLEMENTATIONS
 from scfx.lookups import PLAIN
+from scfx.merging import MERGE, placed_sum
 from scfx.passes.base import Pass
 from scfx.passes.building import hold_constant
 from scfx.signatures.call import bind
@@ -67,6 +70,36 @@ class WriteOutLookups(Pass):
             made.meta.update(node.meta)
             node.replace_all_uses_with(made)
             graph.erase_node(node)
+            changes += 1
+        return changes
+
+
+@dataclass(frozen=True)
+class WriteOutMerges(Pass):
+    """Writes the sums in which branches meet out in plain torch operators, with indices as constants of the root."""
+
+    def rewrite(self, graph: fx.Graph, root: nn.Module) -> int:
+        changes = 0
+        tracer = fx.proxy.GraphAppendingTracer(graph)
+        for node in list(graph.nodes):
+            if node.target is not MERGE:
+                continue
+            arguments = bind(node.target, node.args, node.kwargs)
+            if arguments["self_at"] is None and arguments["other_at"] is None:
+                node.target, node.args = torch.ops.aten.add.Tensor, node.args[:2]
+            else:
+                rank = len(node.meta["shape"])
+
+                def index(places: Sequence[int]) -> Any:
+                    values = torch.tensor(places, dtype=torch.int64, device=_device(root))
+                    return fx.Proxy(graph.get_attr(hold_constant(root, values)), tracer)
+
+                arguments |= {n: fx.Proxy(arguments[n], tracer) for n in ("self", "other")}
+                arguments["dim"] %= rank
+                with graph.inserting_before(node):
+                    result = placed_sum(**arguments, index=index, rank=rank, dtype=node.meta["dtype"])
+                node.replace_all_uses_with(result.node)  # type: ignore[attr-defined]
+                graph.erase_node(node)
             changes += 1
         return changes
 

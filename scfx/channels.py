@@ -93,22 +93,31 @@ class ChannelGraph:
                     pin(dim, Pin(f"kept by the user: {name}"))
 
     @cached_property
-    def axes(self) -> tuple[Axis, ...]:
+    def _members(self) -> dict[Var, list[Member]]:
+        """The dimensions of parameters and buffers that each axis runs along."""
         members: dict[Var, list[Member]] = {}
         for name, dims in self._inference.state.items():
             for index, dim in enumerate(dims):
                 for axis in dict.fromkeys(variables(dim)):
                     members.setdefault(axis, []).append(Member(name, index, resolve(dim), axis))
+        return members
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
         return tuple(
             Axis(axis.size, str(axis.pin) if axis.pin else None, tuple(found), axis)
-            for axis, found in members.items()
+            for axis, found in self._members.items()
             if any(member.name in self._parameters for member in found)
         )
 
     @cached_property
     def _prunable(self) -> dict[Var, int]:
-        """The axes whose channels may go, by number."""
-        return {axis._var: number for number, axis in enumerate(self.axes) if axis.pinned is None}
+        """The axes whose channels may go, by number. Those of sums of branches may lie on no parameter."""
+        found = dict.fromkeys(axis._var for axis in self.axes)
+        for steps in self._inference.steps.values():
+            sinks = (sink for step in steps for sink in step.call.sinks if sink.into is not None)
+            found |= dict.fromkeys(axis for sink in sinks if sink.into for axis in variables(sink.into[0]))
+        return {axis: number for number, axis in enumerate(found) if axis.pin is None}
 
     @cached_property
     def scales(self) -> tuple[frozenset[str], frozenset[str]]:

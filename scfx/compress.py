@@ -8,10 +8,12 @@ from typing import Any
 
 from torch import fx, nn
 
+from scfx.branches import independent, merge_dims
 from scfx.capture import capture
 from scfx.channels import Axis, ChannelGraph
 from scfx.module import CompressedModule
 from scfx.passes.insert_quantizers import InsertQuantizers
+from scfx.passes.separate_branches import SeparateBranches
 from scfx.program import MODES, Program
 from scfx.quantization import find_weights
 from scfx.quantizer import Quantizer
@@ -49,6 +51,7 @@ def compress(
     outputs: Iterable[str | int] | str | int | None = None,
     dynamic: bool = True,
     train_as_eval: bool = False,
+    branches: bool = False,
 ) -> CompressedModule:
     """Makes a module that computes what the model computes and can lose channels while it trains.
 
@@ -63,6 +66,9 @@ def compress(
             size does in any case. Without, capture takes less time. A size that is not free is refused when it differs.
         train_as_eval: Whether to train on what the model computes in evaluation, dropout and norms as in training. For
             models that do something in training that cannot be captured; the error says when this helps.
+        branches: Whether a residual branch may lose channels that what it is added to keeps, and the other way round.
+            They are dead at once; they are removed where an estimate of the work saved says that it is worth adding
+            into some channels only.
 
     Raises:
         ModelError: The model is not a module, has no parameters, or holds NaN or infinite weights.
@@ -73,6 +79,8 @@ def compress(
     program = capture(model, example_inputs, dynamic=dynamic, train_as_eval=train_as_eval)
     kept = kept_dims(model, keep)
     positions = output_positions(program.call, outputs)
+    if branches:
+        _separate(program)
     if quantize:
         _quantize(program)
     return CompressedModule(program, kept, positions, attributes=_attributes(model))
@@ -95,6 +103,20 @@ def _quantize(program: Program) -> None:
     insert = InsertQuantizers({name: use.quantizer for name, use in uses.items()})
     for mode in MODES:
         insert(program.graphs[mode], program.root)
+
+
+def _separate(program: Program) -> None:
+    """Lets residual branches have channels of their own, wherever nothing else ties them to what they are added to."""
+    wanted = merge_dims(ChannelGraph(program))
+    while any(wanted.values()):
+        for mode in MODES:
+            SeparateBranches(wanted[mode])(program.graphs[mode], program.root)
+        found = independent(ChannelGraph(program))
+        if found == wanted:
+            return
+        wanted = found
+    for mode in MODES:
+        SeparateBranches({})(program.graphs[mode], program.root)
 
 
 def _attributes(model: nn.Module) -> dict[str, Any]:

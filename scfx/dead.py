@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from torch import fx
 
+from scfx.branches import merges, through_merges
 from scfx.channels import ChannelGraph
 from scfx.constants import Constants
 from scfx.dims import Var, variables
 from scfx.facts import Mask
 from scfx.masks import narrow, over
 from scfx.program import MODES, Mode
+from scfx.worth import worthwhile
 from scfx.zero_facts import Channels, Entries, ZeroFacts
 from scfx.zeros import Excused, operand_facts
 
@@ -27,13 +29,11 @@ class Dead:
             further training. At least one channel of each axis is left.
         blocked: For each axis, the zero-bit channels that could be removed if it weren't for the `blockers`.
         blockers: The entries of biases, norm scales and shifts that are not yet zero, by parameter.
-        yielding: The same with those that are zero at this moment, but need not stay it.
     """
 
     removable: Channels
     blocked: Channels
     blockers: Entries
-    yielding: Entries
 
 
 def find_dead(graph: ChannelGraph, earlier: Channels | None = None) -> Dead:
@@ -47,19 +47,16 @@ def find_dead(graph: ChannelGraph, earlier: Channels | None = None) -> Dead:
     now = _largest(facts, {axis: np.ones(axis.size, bool) for axis in graph._prunable}, earlier or {})
     candidates = _zero_bit(graph, facts)
     if not any((mask & ~now[axis]).any() for axis, mask in candidates.items()):
-        return Dead(now, {}, {}, {})
+        return Dead(now, {}, {})
     entries = _assumable(graph, facts)
-    would_go = spared(_union(now, candidates), now)
-    while True:
-        found = facts.removable(would_go, entries(would_go), modes=("train",))
-        narrower = spared({axis: mask & found[axis] for axis, mask in would_go.items()}, now)
-        if all((narrower[axis] == mask).all() for axis, mask in would_go.items()) or not _any(narrower):
-            break
-        would_go = narrower
-    blocked = {axis: left for axis, mask in narrower.items() if (left := mask & ~now[axis]).any()}
-    yielding = entries(blocked)
-    blockers = {name: left for name, mask in yielding.items() if (left := mask & _alive(facts, name)).any()}
-    return Dead(now, blocked, blockers, yielding)
+
+    def removable(channels: Channels) -> Channels:
+        return facts.removable(channels, entries(channels), modes=("train",))
+
+    would_go = _stable(removable, spared(_union(now, candidates), now), now)
+    blocked = {axis: left for axis, mask in would_go.items() if (left := mask & ~now[axis]).any()}
+    blockers = {name: left for name, mask in entries(blocked).items() if (left := mask & _alive(facts, name)).any()}
+    return Dead(now, blocked, blockers)
 
 
 def find_absorbable(
@@ -74,10 +71,40 @@ def find_absorbable(
         modes: The graphs that matter.
         earlier: The channels that were found to be removable before: see `spared`.
     """
-    nodes = {(mode, node.name): node for mode in modes for node in graph._program.graphs[mode].nodes}
-    excused = {(nodes[mode, name], c.letter): c.mask for c in constants for mode, name in c.nodes.items()}
     everything = {axis: np.ones(axis.size, bool) for axis in graph._prunable}
-    return _largest(facts, everything, earlier, modes, excused)
+    return _largest(facts, everything, earlier, modes, _excused(graph, constants, modes))
+
+
+def _excused(graph: ChannelGraph, constants: Iterable[Constants], modes: Sequence[Mode]) -> Excused:
+    """What the biases of layers will make up for."""
+    nodes = {(mode, node.name): node for mode in modes for node in graph._program.graphs[mode].nodes}
+    return {(nodes[mode, name], c.letter): c.mask for c in constants for mode, name in c.nodes.items()}
+
+
+def worth_removing(
+    graph: ChannelGraph,
+    facts: ZeroFacts,
+    channels: Channels,
+    modes: Sequence[Mode] = MODES,
+    constants: Iterable[Constants] = (),
+) -> Channels:
+    """Those of some channels that can go together which are worth it: see `scfx.worth`.
+
+    What stays for that reason may become something else than zero, so that what goes must be able to without it.
+
+    Args:
+        graph: The channel graph of a program, whose tensors are read as they are.
+        facts: What is zero in these tensors.
+        channels: What `find_dead` or `find_absorbable` found.
+        modes, constants: As for `find_absorbable`.
+    """
+    while any(True for mode in modes for _ in merges(graph, mode)):
+        fewer = worthwhile(graph, channels, modes)
+        found = _largest(facts, fewer, {}, modes, _excused(graph, constants, modes))
+        if _same(found, channels):
+            break
+        channels = found
+    return channels
 
 
 def _assumable(graph: ChannelGraph, facts: ZeroFacts) -> Callable[[Channels], Entries]:
@@ -108,12 +135,25 @@ def _largest(
     excused: Excused | None = None,
 ) -> Channels:
     """The largest set of channels that can go together, each of them without a trace."""
+
+    def removable(channels: Channels) -> Channels:
+        return facts.removable(channels, modes=modes, excused=excused)
+
+    return _stable(removable, channels, earlier)
+
+
+def _stable(removable: Callable[[Channels], Channels], channels: Channels, earlier: Channels) -> Channels:
+    """The largest part of a set of channels that is removable on the strength of its own zeros only."""
     while True:
-        found = facts.removable(channels, modes=modes, excused=excused)
+        found = removable(channels)
         narrower = spared({axis: mask & found[axis] for axis, mask in channels.items()}, earlier)
-        if all((narrower[axis] == mask).all() for axis, mask in channels.items()) or not _any(narrower):
+        if _same(narrower, channels) or not _any(narrower):
             return narrower
         channels = narrower
+
+
+def _same(a: Channels, b: Channels) -> bool:
+    return all((a[axis] == mask).all() for axis, mask in b.items())
 
 
 def spared(channels: Channels, earlier: Channels) -> Channels:
@@ -156,7 +196,7 @@ def _zero_bit(graph: ChannelGraph, facts: ZeroFacts, every: bool = False) -> Cha
         for axis, mask in masks.items():
             before = result.get(axis, mask)
             result[axis] = before & mask if every else before | mask
-    return result
+    return through_merges(graph, result, every)
 
 
 def _vectors(graph: ChannelGraph, facts: ZeroFacts) -> dict[str, int]:
@@ -185,19 +225,12 @@ def _entries(graph: ChannelGraph, vectors: Mapping[str, int], channels: Channels
 def trained_entries(graph: ChannelGraph, channels: Channels) -> dict[str, tuple[Mask | None, ...]]:
     """What parameters trained as they are have on some of the channels: for each dim a mask, or None for nothing."""
     facts = ZeroFacts(graph)
-    quantizers = tuple(f"{path}." for path in facts.quantized.values())
-    return {
-        name: masks
-        for name, masks in all_entries(graph, channels).items()
-        if name not in facts.quantized and not name.startswith(quantizers) and facts.trained(name)
-    }
-
-
-def all_entries(graph: ChannelGraph, channels: Channels) -> dict[str, tuple[Mask | None, ...]]:
-    """What parameters and buffers have on some of the channels: for each dim a mask, or None for nothing."""
     kept = {axis: ~mask for axis, mask in channels.items() if mask.any()}
+    quantizers = tuple(f"{path}." for path in facts.quantized.values())
     result: dict[str, tuple[Mask | None, ...]] = {}
     for name, dims in graph._inference.state.items():
+        if name in facts.quantized or name.startswith(quantizers) or not facts.trained(name):
+            continue
         touched = [any(axis in kept for axis in variables(dim)) for dim in dims]
         if any(touched):
             result[name] = tuple(~over(dim, kept) if here else None for dim, here in zip(dims, touched, strict=True))

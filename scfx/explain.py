@@ -226,6 +226,8 @@ def _stops(everything: Flow, axis: Var, why: Why | None) -> Iterator[_Stop]:
             ending = "contracts it, and makes it again" if leaves else "contracts it: the channels end here"
         elif "statistic" in kinds:
             ending = "takes a statistic over it" if leaves else "takes a statistic over it: the channels end here"
+        elif "merge" in kinds:
+            ending = "adds it to other channels" if leaves else "adds it to other channels: the channels end here"
         nodes = [node.name for node in place.nodes.values()]
         pins = why is not None and why.reason != "model output" and why.node in nodes
         join = join_at(everything, place, axis, given) if place.kind == "operator" else None

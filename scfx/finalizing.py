@@ -11,9 +11,9 @@ from torch.utils import _pytree as pytree
 
 from scfx.channels import ChannelGraph
 from scfx.constants import find_constants
-from scfx.dead import find_absorbable
+from scfx.dead import find_absorbable, worth_removing
 from scfx.passes.add_biases import AddBiases
-from scfx.passes.finalize import DropQuantizers, WriteOutCounted, WriteOutLookups
+from scfx.passes.finalize import DropQuantizers, WriteOutCounted, WriteOutLookups, WriteOutMerges
 from scfx.passes.prune import Prune
 from scfx.plan import PrunePlan, make_plan
 from scfx.program import Mode, Program
@@ -39,7 +39,7 @@ def finalized(channels: ChannelGraph) -> fx.GraphModule:
                 weight = root.get_parameter(name)
                 weight.data = quantizer(weight).detach()
                 bits[name] = quantizer.storage_bits().tolist()
-    for step in (DropQuantizers(), WriteOutCounted(), WriteOutLookups()):
+    for step in (DropQuantizers(), WriteOutCounted(), WriteOutLookups(), WriteOutMerges()):
         step(graph, root)
     _drop_quantizers(root)
     _plain_call(graph, program)
@@ -55,7 +55,8 @@ def _last_plan(channels: ChannelGraph) -> PrunePlan:
     facts = ZeroFacts(channels, final=True)
     modes: tuple[Mode, ...] = ("eval",)
     constants = find_constants(channels, facts, modes, new_bias=True)
-    return make_plan(channels, find_absorbable(channels, facts, constants, modes, {}), constants)
+    gone = find_absorbable(channels, facts, constants, modes, {})
+    return make_plan(channels, worth_removing(channels, facts, gone, modes, constants), constants)
 
 
 def _drop_quantizers(root: nn.Module) -> None:

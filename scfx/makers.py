@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -15,7 +15,15 @@ from scfx.facts import Mask
 Places = dict[Var, NDArray[np.int64]]
 
 
-def shares(makers: Mapping[str, Dim], wanted: Dim, alive: Mask) -> dict[str, NDArray[np.float64]]:
+#: For axes of sums of branches, each branch: its dim, and for each channel of the sum its index along it, or -1.
+Branches = Mapping[Var, Sequence[tuple[Dim, NDArray[np.int64]]]]
+
+_NONE: Branches = {}
+
+
+def shares(
+    makers: Mapping[str, Dim], wanted: Dim, alive: Mask, branches: Branches = _NONE
+) -> dict[str, NDArray[np.float64]]:
     """How many indices of a dim each channel of each maker makes; an index with n makers counts as 1/n for each.
 
     A channel makes an index if the index belongs to all axis channels that it belongs to itself: a head's value
@@ -25,16 +33,16 @@ def shares(makers: Mapping[str, Dim], wanted: Dim, alive: Mask) -> dict[str, NDA
         makers: Dims of output channels, by any name.
         wanted: The dim.
         alive: Which of its indices count.
+        branches: What makes the sums of branches.
 
     Returns:
         By name, one number for each output channel of each maker that makes any index.
     """
-    axes = set(variables(wanted))
-    places = _places(wanted)
     pairs: list[tuple[str, NDArray[np.int64], NDArray[np.int64]]] = []
-    for name, dim in makers.items():
-        if axes.intersection(variables(dim)):
-            pairs += [(name, *pair) for pair in _pairs(_places(dim), places)]
+    for places in _ways(_places(wanted), branches):
+        for name, dim in makers.items():
+            if places.keys() & set(variables(dim)):
+                pairs += [(name, *pair) for pair in _pairs(_places(dim), places)]
     number = np.zeros(len(alive))
     for _, _, made in pairs:
         np.add.at(number, made, 1.0)
@@ -43,6 +51,24 @@ def shares(makers: Mapping[str, Dim], wanted: Dim, alive: Mask) -> dict[str, NDA
         share = found.setdefault(name, np.zeros(makers[name].size))
         np.add.at(share, channels, alive[made] / number[made])
     return found
+
+
+def _ways(places: Places, branches: Branches) -> list[Places]:
+    """The places along a dim, and along all that is added to become it, each once however often it is added."""
+    found: dict[object, Places] = {}
+    due = [places]
+    while due:
+        places = due.pop()
+        key = frozenset((axis, channels.tobytes()) for axis, channels in places.items())
+        if key in found:
+            continue
+        found[key] = places
+        for axis in (axis for axis in places if axis in branches):
+            rest = {other: channels for other, channels in places.items() if other is not axis}
+            for dim, indices in branches[axis]:
+                there = np.where(places[axis] >= 0, indices[places[axis]], -1)
+                due.append({other: np.append(made, -1)[there] for other, made in _places(dim).items()} | rest)
+    return list(found.values())
 
 
 def _pairs(makers: Places, wanted: Places) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

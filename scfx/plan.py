@@ -60,7 +60,7 @@ class PrunePlan:
     absorbed: tuple[Absorbed, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.kept)
+        return bool(self.kept) or any(self.edits.values())  # a sum of branches may shrink without any parameter
 
 
 def make_plan(graph: ChannelGraph, removed: AxisMasks, constants: Iterable[Constants] = ()) -> PrunePlan:

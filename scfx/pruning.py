@@ -11,8 +11,8 @@ from torch import nn
 from torch._dynamo.eval_frame import remove_from_cache
 
 from scfx.constants import find_constants
-from scfx.dead import Dead, find_absorbable, find_dead
-from scfx.optimizers import Kept, Optimizers, meet_optimizers, slice_buffer_, slice_optimizer, slice_parameter_
+from scfx.dead import Dead, find_absorbable, find_dead, worth_removing
+from scfx.optimizers import Kept, check_optimizer, slice_buffer_, slice_optimizer, slice_parameter_
 from scfx.parallel import refuse_sharded, refuse_wrapped
 from scfx.passes.prune import Prune
 from scfx.plan import PrunePlan, make_plan
@@ -61,7 +61,7 @@ class PruneReport:
 
 def prune(
     module: CompressedModule,
-    optimizer: Optimizers | None,
+    optimizer: torch.optim.Optimizer | None,
     constants: bool,
     agree: Callable[[PrunePlan], None] | None = None,
 ) -> PruneReport:
@@ -69,21 +69,20 @@ def prune(
 
     Args:
         module: It changes in place; its parameters stay the same objects.
-        optimizer: One or several. Their state is sliced with the parameters.
+        optimizer: Its state is sliced with the parameters.
         constants: Whether channels go that add a constant to layers with a bias of their own.
         agree: Called with the plan before anything changes, even if nothing is to go; it may refuse by an exception.
             Without, a module is refused that other processes train, too.
     """
     refuse_sharded(dict(module.named_parameters()))
     if optimizer is not None:
-        meet_optimizers(optimizer, dict(module.named_parameters()), module._widths.shapes)
+        check_optimizer(optimizer, dict(module.named_parameters()))
     graph = module.channels
     dead = find_dead(graph, module._training.latched)
-    plan = make_plan(graph, dead.removable)
-    if constants:
-        facts = ZeroFacts(graph)
-        found = find_constants(graph, facts, MODES, new_bias=False)
-        plan = make_plan(graph, find_absorbable(graph, facts, found, MODES, module._training.latched), found)
+    facts = ZeroFacts(graph)
+    found = find_constants(graph, facts, MODES, new_bias=False) if constants else []
+    gone = find_absorbable(graph, facts, found, MODES, module._training.latched) if constants else dead.removable
+    plan = make_plan(graph, worth_removing(graph, facts, gone, MODES, found), found)
     report = _report(module, dead, plan)
     if agree is not None:
         agree(plan)
@@ -94,7 +93,7 @@ def prune(
     return report
 
 
-def apply(module: CompressedModule, plan: PrunePlan, optimizer: Optimizers | None) -> None:
+def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Optimizer | None) -> None:
     """Obeys a plan: optimizer, parameters, buffers, graphs, in this order, each checked before it changes."""
     root = module._program.root
     slice_state(root, plan, optimizer)
@@ -117,7 +116,7 @@ def _forget_compiled(module: CompressedModule) -> None:
     remove_from_cache(type(module).forward)
 
 
-def slice_state(root: nn.Module, plan: PrunePlan, optimizer: Optimizers | None = None) -> None:
+def slice_state(root: nn.Module, plan: PrunePlan, optimizer: torch.optim.Optimizer | None = None) -> None:
     """Slices what a plan slices, optimizer first, and adds to biases what they take over."""
     kept: dict[str, Kept] = {
         name: tuple(

@@ -37,11 +37,9 @@ class Widths:
 
     Attributes:
         kept: By state-dict name and dimension, the original indices that are left, in order; all, where there is none.
-        shapes: By state-dict name, the shape that each parameter had at first.
     """
 
     kept: dict[tuple[str, int], Indices] = field(default_factory=dict)
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def follow(self, plan: PrunePlan) -> None:
         """Takes note of a removal."""
@@ -96,17 +94,15 @@ def plan_to(graph: ChannelGraph, present: Widths, wanted: Widths) -> PrunePlan:
     """
     left = dict(_relative(graph, present, wanted))
     removed: dict[Var, Mask] = {}
-    for axis in graph.axes:
-        for member in axis.members:
+    for axis, members in graph._members.items():
+        for member in members:
             mask = left.get((member.name, member.dim))
-            if mask is not None and axis._var not in removed:
-                removed[axis._var] = np.array(
-                    [not mask[member.indices(channel)].any() for channel in range(axis.size)], bool
-                )
-                if axis.pinned is not None and removed[axis._var].any():
+            if mask is not None and axis not in removed:
+                removed[axis] = np.array([not mask[member.indices(channel)].any() for channel in range(axis.size)])
+                if axis.pin is not None and removed[axis].any():
                     raise CheckpointError(
-                        f"{member} has lost channels in the checkpoint, but may not shrink here ({axis.pinned}): "
-                        "compress the model that was saved, with the same `keep` and `outputs`"
+                        f"{member} has lost channels in the checkpoint, but may not shrink here ({axis.pin}): "
+                        "compress the model that was saved, with the same `keep`, `outputs` and `branches`"
                     )
     kept = {axis: ~mask for axis, mask in removed.items()}
     for name, dims in graph._inference.state.items():

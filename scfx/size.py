@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
+from scfx.branches import made_by
 from scfx.channels import ChannelGraph
 from scfx.dims import Concat, Dim, Take, Var, product, resolve, variables
 from scfx.errors import InputError, UnknownNameError
@@ -187,7 +188,7 @@ class SizeModel:
         return self._known[key]
 
     def _counted(self, kind: CostKind, factors: list[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        makers = {layer.name: layer.made for layer in self.layers}
+        makers, branches = {layer.name: layer.made for layer in self.layers}, made_by(self.graph)
         own: dict[str, NDArray[np.float64]] = {}
         inputs = {name: np.zeros(made.size) for name, made in makers.items()}
         for layer, factor in zip(self.layers, factors, strict=True):
@@ -199,7 +200,7 @@ class SizeModel:
             whole = prod(map(self._alive, dims))
             for dim in (other for number, other in enumerate(dims) if number not in layer.dims and other.size > 1):
                 alive = over(dim, {axis: ~mask for axis, mask in self.dead.items()})
-                for name, share in shares(makers, dim, alive).items():
+                for name, share in shares(makers, dim, alive, branches).items():
                     inputs[name] += entry * whole / self._alive(dim) * share
         nothing = np.zeros(0)
         return np.concatenate([nothing, *own.values()]), np.concatenate([nothing, *inputs.values()])

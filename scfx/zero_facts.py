@@ -56,9 +56,12 @@ class ZeroFacts:
         excused: Excused | None = None,
     ) -> Channels:
         """The channels that could go if those `within` went, `assumed` entries were zero, and but for `excused`."""
-        state = _State(self, {axis: ~mask for axis, mask in within.items()}, assumed or {})
+        kept = {axis: ~mask for axis, mask in within.items()}
+        state = _State(self, kept, assumed or {})
         graph = self._graph
-        return removable(graph._program, graph._inference, graph._prunable, state, self.quantizer, modes, excused or {})
+        return removable(
+            graph._program, graph._inference, graph._prunable, state, self.quantizer, modes, excused or {}, kept
+        )
 
     def forward(self, mode: Mode) -> GraphZeros:
         """What is zero in every value of one graph, as things are."""

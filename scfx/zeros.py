@@ -12,7 +12,7 @@ from torch import fx
 from scfx.dims import Var, variables
 from scfx.facts import Mask, Zeros
 from scfx.inference import Inference, Step
-from scfx.masks import narrow
+from scfx.masks import AxisMasks, narrow, over
 from scfx.program import MODES, Mode, Program
 from scfx.signatures.call import Call
 
@@ -29,6 +29,7 @@ GraphZeros = dict[str, Zeros | tuple[Zeros, ...]]
 Excused = Mapping[tuple[fx.Node, str], Mask]
 
 _NOTHING: Excused = {}
+_ALL: AxisMasks = {}
 
 
 def removable(
@@ -39,26 +40,35 @@ def removable(
     quantizer: QuantizerZeros,
     modes: Sequence[Mode] = MODES,
     excused: Excused = _NOTHING,
+    kept: AxisMasks = _ALL,
 ) -> dict[Var, Mask]:
     """For each axis, the channels that contribute nothing at any sink of the graphs of these modes, unless `excused`.
 
     Removing any of them, alone or together, leaves every other value as it was (docs/design.md, section 5), once what
-    is excused has been made up for.
+    is excused has been made up for, and if only the `kept` channels are kept.
     """
     masks = {axis: np.ones(axis.size, bool) for axis in axes}
     for mode in modes:
         facts = forward_zeros(program, inference, mode, state, quantizer)
-        for step in inference.steps[mode]:
+        for step in reversed(inference.steps[mode]):  # what a sum of branches loses is known before its branches
             if any(variable in masks for sink in step.call.sinks for variable in variables(sink.dim)):
-                _narrow_at_sinks(step, operand_facts(step.call, facts), masks, excused)
+                _narrow_at_sinks(step, operand_facts(step.call, facts), masks, excused, kept)
     return masks
 
 
-def _narrow_at_sinks(step: Step, facts: Mapping[str, Zeros], masks: dict[Var, Mask], excused: Excused) -> None:
+def _narrow_at_sinks(
+    step: Step, facts: Mapping[str, Zeros], masks: dict[Var, Mask], excused: Excused, kept: AxisMasks
+) -> None:
     found = step.record.sink_zeros(step.call, facts)
     for sink in step.call.sinks:
-        quiet, more = found.get(sink.letter), excused.get((step.call.node, sink.letter))
-        narrow(sink.dim, quiet if more is None else more if quiet is None else quiet | more, masks)
+        quiet = [found.get(sink.letter), excused.get((step.call.node, sink.letter))]
+        if sink.into is not None:
+            result, places = sink.into
+            going = {axis: masks[axis] & ~kept[axis] for axis in variables(result) if axis in masks and axis in kept}
+            stays = over(result, {axis: ~mask for axis, mask in going.items()})
+            quiet.append(~np.append(stays, False)[list(places)])
+        said = [mask for mask in quiet if mask is not None]
+        narrow(sink.dim, np.logical_or.reduce(said) if said else None, masks)
 
 
 def forward_zeros(

@@ -110,6 +110,7 @@ def check_exact(
     variants: tuple[Variant, ...] = VARIANTS,
     everything_first: bool = False,
     dynamic: bool = True,
+    branches: bool = False,
     tolerance: float = TOLERANCE,
 ) -> Outcome:
     """Compress a model without quantizers, prune it several times, and require that nothing changes but its size.
@@ -132,7 +133,7 @@ def check_exact(
         variants: ways of zeroing to choose from, see `zeroing.VARIANTS`.
         everything_first: whether round 1 zeroes whole channels, but never all of an axis. Then all that it zeroes must
             go, unless a channel ends in something else than sums over channels; `Outcome.spared` says how many stayed.
-        dynamic: as for `compress`.
+        dynamic, branches: as for `compress`.
         tolerance: largest accepted relative error, see `comparison.relative_error`.
     """
     rng = random.Random(seed)
@@ -141,7 +142,7 @@ def check_exact(
     if net is None:
         given = state_of(model)
         given_inputs = inputs(2, seed) if callable(example) else example
-        net = scfx.compress(model, given_inputs, quantize=False, dynamic=dynamic)
+        net = scfx.compress(model, given_inputs, quantize=False, dynamic=dynamic, branches=branches)
         require_equal(state_of(model), given, f"{name}, the model given to compress()")
     twin = Twin(net, model, inputs, name)
     kind = optimizer or OPTIMIZERS[seed % len(OPTIMIZERS)]

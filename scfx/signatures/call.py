@@ -16,19 +16,25 @@ from scfx.unify import fresh, pin, unify
 #: The dims of one tensor.
 Dims = tuple[Dim, ...]
 
-SinkKind = Literal["contract", "statistic"]
+SinkKind = Literal["contract", "statistic", "merge"]
 
 
 @dataclass(frozen=True)
 class Sink:
     """A dim along which an operator isn't independent, but from which zero channels can go without a trace.
 
-    `letter` finds the dim's zeros again in the operator's own zero analysis.
+    Attributes:
+        kind: How channels meet there.
+        letter: Finds the dim's zeros again in the operator's own zero analysis.
+        dim: The dim.
+        into: Where each index of `dim` ends up in a dim of the result, -1 where nowhere, if it matters nowhere else:
+            what the result is about to lose anyway need not be zero.
     """
 
     kind: SinkKind
     letter: str
     dim: Dim
+    into: tuple[Dim, tuple[int, ...]] | None = None
 
 
 @dataclass

@@ -77,10 +77,10 @@ class Case:
         found = forward_zeros(self.program, self.inference, "train", state.__getitem__, _no_quantizer)[self.node.name]
         return found if isinstance(found, tuple) else (found,)
 
-    def removable(self, tensors: Mapping[str, Tensor]) -> dict[Var, Mask]:
-        """For each axis, the channels that can go, as the record says."""
-        state = self.state_zeros(tensors)
-        return removable(self.program, self.inference, self.axes, state.__getitem__, _no_quantizer)
+    def removable(self, tensors: Mapping[str, Tensor], wanted: Mapping[Var, Mask]) -> dict[Var, Mask]:
+        """For each axis, the channels that can go, as the record says, if only those go that are wanted gone."""
+        state, kept = self.state_zeros(tensors), {axis: ~mask for axis, mask in wanted.items()}
+        return removable(self.program, self.inference, self.axes, state.__getitem__, _no_quantizer, kept=kept)
 
     def run(self, tensors: Mapping[str, Tensor], change: Replacement | None = None) -> tuple[Tensor, ...]:
         """Runs the operator, with changed arguments if asked to. Complex results come as their two parts."""

@@ -86,7 +86,7 @@ def _round(case: Case, rng: random.Random, evidence: Evidence, turn: int) -> Non
     for index, (result, zeros) in enumerate(zip(results, found, strict=True)):
         _check_zeros(result, zeros, f"result {index}")
         evidence.zeros += any(fact.flat() is not None for fact in zeros.dims if not is_symbolic(fact.size))
-    kept = {axis: ~(mask & wanted[axis]) for axis, mask in case.removable(tensors).items()}
+    kept = {axis: ~(mask & wanted[axis]) for axis, mask in case.removable(tensors, wanted).items()}
     kept = {axis: mask for axis, mask in kept.items() if not mask.all() and mask.any()}
     evidence.removed.update(kept)
     _compare(case, tensors, kept, generator, deterministic)
