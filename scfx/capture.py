@@ -20,6 +20,7 @@ from scfx.causality import masks_as_given
 from scfx.chance import Chance
 from scfx.equations import Equation, equations_of, multiples
 from scfx.errors import CaptureError, InputError
+from scfx.formulas import ShortFormulas
 from scfx.guards import Guard, frozen_places, guards_of
 from scfx.leaves import names_of, register_dataclasses
 from scfx.program import MODES, Mode, Program
@@ -140,7 +141,16 @@ def _export(
     try:
         # Export's cache of shapes costs more than it saves where sizes are symbols.
         uncached = dynamo_config.patch(fake_tensor_cache_enabled=False)
-        with quiet(), uncached, unvalidated(), masks_as_given(), drawn_outside_torch() as drawn, Chance() as chance:
+        short = ShortFormulas() if every_size else contextlib.nullcontext()
+        with (
+            quiet(),
+            uncached,
+            unvalidated(),
+            masks_as_given(),
+            short,
+            drawn_outside_torch() as drawn,
+            Chance() as chance,
+        ):
             exported = torch.export.export(module, args, kwargs, dynamic_shapes=free, strict=False)
         said = "The model draws from {} in {} mode: the graph has what was drawn at capture."
         return exported, (*map(str, chance.decisions), *(said.format(source, mode) for source in drawn))
