@@ -108,11 +108,31 @@ def resolve(dim: Dim) -> Dim:
             return dim
         dim.link = resolve(dim.link)
         return dim.link
+    if not isinstance(dim, Take) and _is_canonical(dim):
+        return dim
     if isinstance(dim, Product):
         return product(*dim.parts) if dim.parts else ONE
     if isinstance(dim, Take):
         return dim if resolve(dim.source) == dim.source else take(dim.source, dim.order)
     return concat(*dim.parts)
+
+
+def _is_canonical(dim: Product | Concat) -> bool:
+    """Whether nothing has changed since the dim was made in canonical form; then it need not be made again."""
+    parts, of_product = dim.parts, isinstance(dim, Product)
+    if len(parts) == 1:
+        return False
+    for part in parts:
+        if part is ONE and not of_product:
+            continue
+        if isinstance(part, Var):
+            if part.link is not None:
+                return False
+        else:
+            nested = isinstance(part, Product) or part is not parts[-1] if of_product else isinstance(part, Concat)
+            if nested or not part.size or resolve(part) is not part:
+                return False
+    return True
 
 
 def product(*parts: Dim) -> Dim:
@@ -218,8 +238,11 @@ def variables(dim: Dim) -> Iterator[Var]:
     dim = resolve(dim)
     if isinstance(dim, Var):
         yield dim
-    else:
-        for part in dim.parts:
+        return
+    for part in dim.parts:  # which are resolved, as it is
+        if isinstance(part, Var):
+            yield part
+        elif part is not ONE:
             yield from variables(part)
 
 

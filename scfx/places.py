@@ -61,8 +61,12 @@ class _Places:
                 rows = np.hstack([rows.repeat(len(part), 0), np.tile(part, (len(rows), 1))])
             return rows
         width = max((part.shape[1] for part in parts), default=0)
-        wide = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1) for part in parts]
-        return np.concatenate(wide) if wide else np.zeros((0, 0), np.int64)
+        rows = np.full((sum(map(len, parts)), width), -1, np.int64)
+        start = 0
+        for part in parts:
+            rows[start : start + len(part), : part.shape[1]] = part
+            start += len(part)
+        return rows
 
     def single(self, rows: Indices) -> Indices | None:
         """The number of the one channel of each index, -1 for none; None if some index has several.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 
@@ -65,6 +66,7 @@ TABLE: dict[str, Record] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def name_of(target: object) -> str:
     """The qualified name of an operator, such as "aten.conv2d.default"."""
     return str(target) if isinstance(target, torch._ops.OpOverload) else getattr(target, "__name__", str(target))

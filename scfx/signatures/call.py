@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import torch
@@ -131,20 +131,24 @@ def is_view(call: Call) -> bool:
 def bind(target: torch._ops.OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by the names of the operator's schema, defaults filled in."""
     bound: dict[str, Any] = {}
-    for position, argument in enumerate(target._schema.arguments):
-        if position < len(args) and not argument.kwarg_only:
-            bound[argument.name] = args[position]
-        elif argument.name in kwargs:
-            bound[argument.name] = kwargs[argument.name]
+    for position, (name, keyword_only, default) in enumerate(_parameters(target)):
+        if position < len(args) and not keyword_only:
+            bound[name] = args[position]
         else:
-            bound[argument.name] = argument.default_value if argument.has_default_value() else None
+            bound[name] = kwargs.get(name, default)
     return bound
+
+
+@cache
+def _parameters(target: torch._ops.OpOverload) -> tuple[tuple[str, bool, Any], ...]:
+    """Name, whether it is given by name only, and default of each argument. Asking the schema takes longer."""
+    schema = target._schema.arguments
+    return tuple((a.name, a.kwarg_only, a.default_value if a.has_default_value() else None) for a in schema)
 
 
 def unbound(target: torch._ops.OpOverload, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and keyword arguments from arguments by name; those that are missing have their default."""
-    schema = target._schema.arguments
-    values = {a.name: arguments.get(a.name, a.default_value if a.has_default_value() else None) for a in schema}
-    return tuple(values[a.name] for a in schema if not a.kwarg_only), {
-        a.name: values[a.name] for a in schema if a.kwarg_only
-    }
+    schema = _parameters(target)
+    values = {name: arguments.get(name, default) for name, _, default in schema}
+    positional = tuple(values[name] for name, keyword_only, _ in schema if not keyword_only)
+    return positional, {name: values[name] for name, keyword_only, _ in schema if keyword_only}
