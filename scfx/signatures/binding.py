@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
 from scfx.dims import Dim, product
@@ -65,7 +66,7 @@ def bind_letters(
     given = [name for name in operands if name in call.operands]
     signature = Signature(tuple(full.operands[operands.index(name)] for name in given), full.results)
     ranks = _ranks(call, signature, given, same_ranks)
-    signature = signature.expanded(ranks)
+    signature = _expanded(signature, tuple(ranks.items()))
     pairs = [(pattern, call.shape(name), name) for name, pattern in zip(given, signature.operands, strict=True)]
     pairs += [(p, shape, "the result") for p, shape in zip(signature.results, call.result_shapes, strict=False)]
     sizes = _solved(pairs, known)
@@ -83,6 +84,11 @@ def bind_letters(
         if letter not in dims:
             dims[letter] = call.fresh(size)
     return Binding(signature, tuple(given), ranks, sizes, dims)
+
+
+@cache
+def _expanded(signature: Signature, ranks: tuple[tuple[str, int], ...]) -> Signature:
+    return signature.expanded(dict(ranks))
 
 
 def _ranks(call: Call, signature: Signature, given: Sequence[str], same: Mapping[str, str]) -> dict[str, int]:
