@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from examples.resnet20 import OptionAResNet
 from tests.observation import Inputs
-from tests.option_a import OptionAResNet
 from tests.zoo.inputs import floats, ids, images, normal
 from tests.zoo.model import ZooModel
 from tests.zoo.own import attention, diffusion, sequences, sets, vision

@@ -1,0 +1,126 @@
+"""One run from options to a line in the results: what is the same in all examples."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import scfx
+from examples.learning import Epoch, Recipe, Task, train
+from examples.records import Record, append, layers_of, setting
+from scfx.demo.measuring import size_of
+
+#: The folder with data next to the checkout, where there is one.
+DATA = Path(__file__).resolve().parents[1] / "../shared/data"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is trained.
+
+    Attributes:
+        example, name: Which program, and which network.
+        model: The network; it is trained in place unless it compresses itself.
+        inputs: Example inputs for capture.
+        task: What it learns.
+        steps: Batches in an epoch.
+        data: What it learns from, in words.
+        measure: What a score is, in words.
+    """
+
+    example: str
+    name: str
+    model: nn.Module
+    inputs: Any
+    task: Task
+    steps: int
+    data: str
+    measure: str
+
+
+def parser(description: str | None, recipe: Recipe, batch: int) -> argparse.ArgumentParser:
+    """The options that all examples have, with the values of a recipe as defaults."""
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    result.add_argument("--data", type=Path, default=DATA if DATA.exists() else None, help="folder with the data")
+    result.add_argument("--out", type=Path, default=Path("results"), help="folder that the results are added to")
+    result.add_argument("--dense", action="store_true", help="train the network as it is, for comparison")
+    result.add_argument("--smoke", action="store_true", help="a few seconds on made-up data, to see that all works")
+    result.add_argument("--batch-size", type=int, default=batch, help="samples in a step")
+    result.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads that torch computes with")
+    result.add_argument("--device", default="cpu", help="where torch computes, such as cuda")
+    for name in ("epochs", "prune_every", "seed"):
+        result.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(recipe, name), help=" ")
+    for name in ("lr", "weight_decay", "quantizer_lr", "quantizer_eps", "gamma"):
+        result.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(recipe, name), help=" ")
+    result.add_argument("--until", type=float, default=recipe.until, help="bits per weight at which depths stop")
+    return result
+
+
+def recipe_from(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options ask for; a dense network has no gamma."""
+    values = {name: getattr(options, name) for name in Recipe.__dataclass_fields__}
+    if options.dense:
+        values |= {"gamma": 0.0, "until": None}
+    if options.smoke:
+        values["epochs"] = min(2, values["epochs"])
+    return Recipe(**values)
+
+
+def run(subject: Subject, options: argparse.Namespace) -> Record:
+    """Trains, prints every epoch, and adds the record to `<out>/<example>.jsonl`."""
+    recipe = recipe_from(options)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(recipe.seed)
+    given = copy.deepcopy(subject.model)
+    dense = size_of(given)
+    start = subject.task.score(subject.model)
+    kind = "dense" if options.dense else f"gamma {recipe.gamma:g}, until {recipe.until}"
+    print(f"{subject.name}, {kind}: {dense.weights:,} weights, {subject.measure} {start:.2f}", flush=True)
+
+    def show(epoch: Epoch) -> None:
+        weights, bits = 100 * epoch.weights / dense.weights, 100 * epoch.weight_bits / dense.weight_bits
+        print(
+            f"epoch {epoch.number}/{recipe.epochs}: loss {epoch.loss:.3f}, {subject.measure} {epoch.score:.2f}, "
+            f"weights {weights:.1f} %, bits {bits:.2f} %, "
+            f"{epoch.seconds:.1f} s ({epoch.cpu_seconds:.1f} s of the processor), {epoch.step_ms:.1f} ms a step",
+            flush=True,
+        )
+
+    if options.dense:
+        epochs = train(subject.model, subject.task, recipe, subject.steps, show)
+        score, size, layers = epochs[-1].score, size_of(subject.model), []
+    else:
+        net = scfx.compress(subject.model.train(), subject.inputs)
+        epochs = train(net, subject.task, recipe, subject.steps, show)
+        net.prune()
+        final = net.finalize()
+        score, size, layers = subject.task.score(final), size_of(final), layers_of(given, final)
+    record = Record(
+        subject.example,
+        subject.name,
+        not options.dense,
+        subject.data,
+        recipe,
+        subject.measure,
+        start,
+        score,
+        dense,
+        size,
+        epochs,
+        layers,
+        setting() | {"batch_size": options.batch_size},
+    )
+    append(options.out / f"{subject.example}.jsonl", record)
+    print(
+        f"finalized: {subject.measure} {score:.2f}, weights {100 * size.weights / dense.weights:.1f} %, "
+        f"bits {100 * size.weight_bits / dense.weight_bits:.2f} %, "
+        f"with scales, biases and norms {100 * size.all_bits / dense.all_bits:.2f} %",
+        flush=True,
+    )
+    return record
