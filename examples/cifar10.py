@@ -10,7 +10,6 @@ Each call is one run and adds a line to results/cifar10.jsonl.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,11 +26,13 @@ from examples.resnet20 import OptionAResNet
 from examples.running import Subject, parser, recipe_from, run
 
 #: The paper's, but for the epochs, which are 850 there.
-PAPER = Recipe(epochs=60)
+PAPER = Recipe(epochs=60, gamma=0.015)
 
-#: For a network that is trained already: quantizers' steps a fifth of the paper's at most, so that depths and scales
-#: don't move faster than weights that have settled can follow.
-FINE_TUNING = replace(PAPER, epochs=6, weight_decay=1e-4, quantizer_lr=0.1, quantizer_eps=2e-4)
+#: For a network that is trained already, and few epochs: depths start at 4 bits, and a step of a depth or a scale is a
+#: tenth of the paper's at most, so that they don't move faster than weights that have settled can follow.
+FINE_TUNING = Recipe(
+    epochs=3, weight_decay=1e-4, quantizer_lr=0.05, quantizer_eps=1e-4, gamma=0.3, until=1.6, start_bits=4.0
+)
 
 
 def light(images: Tensor, generator: Generator) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from scfx import CompressedModule
 from scfx.demo.learning import schedule
 from scfx.demo.measuring import size_of
+from scfx.quantizer import Quantizer
 
 
 class Task(Protocol):
@@ -40,6 +41,7 @@ class Recipe:
         gamma: The factor of the size, in bits per original weight, in the loss.
         until: Bits per original weight, counted on real integers, at which depths stop for good; each is then raised to
             the whole number of bits in which its integers are stored. Without, depths move until the end.
+        start_bits: The depth that quantizers start with, each with the exponent that just covers its largest weight.
         prune_every: Steps between removals.
         seed: Decides first weights, order and augmentation.
     """
@@ -51,6 +53,7 @@ class Recipe:
     quantizer_eps: float = 1e-3
     gamma: float = 0.0
     until: float | None = None
+    start_bits: float = 8.0
     prune_every: int = 100
     seed: int = 0
 
@@ -107,6 +110,7 @@ def train(
     original = size_of(model).weights
     if isinstance(model, CompressedModule):
         model.prune_every = recipe.prune_every
+        start_depths(model, recipe.start_bits)
     epochs: list[Epoch] = []
     step, moving = 0, isinstance(model, CompressedModule)
     for number in range(1, recipe.epochs + 1):
@@ -142,6 +146,14 @@ def train(
         epochs.append(Epoch(number, mean, score, size.weights, size.weight_bits, seconds, cpu, median))
         seen(epochs[-1])
     return epochs
+
+
+def start_depths(model: CompressedModule, bits: float) -> None:
+    """Starts all quantizers anew, at another depth than `compress` did."""
+    for path, quantizer in model.quantizers():
+        weight = model.get_parameter(path.removesuffix("_quantizer"))
+        groups = quantizer.bits.numel() // weight.shape[quantizer.dim]
+        quantizer.load_state_dict(Quantizer(weight, quantizer.dim, groups, bits).state_dict())
 
 
 @torch.no_grad()

@@ -56,7 +56,7 @@ def parser(description: str | None, recipe: Recipe, batch: int) -> argparse.Argu
     result.add_argument("--device", default="cpu", help="where torch computes, such as cuda")
     for name in ("epochs", "prune_every", "seed"):
         result.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(recipe, name), help=" ")
-    for name in ("lr", "weight_decay", "quantizer_lr", "quantizer_eps", "gamma"):
+    for name in ("lr", "weight_decay", "quantizer_lr", "quantizer_eps", "start_bits", "gamma"):
         result.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(recipe, name), help=" ")
     result.add_argument("--until", type=float, default=recipe.until, help="bits per weight at which depths stop")
     return result
