@@ -74,53 +74,65 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
 
 def run(subject: Subject, options: argparse.Namespace) -> Record:
     """Trains, prints every epoch, and adds the record to `<out>/<example>.jsonl`."""
-    recipe = recipe_from(options)
+    threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
+    try:
+        record = _run(subject, recipe_from(options), compressed=not options.dense)
+    finally:
+        torch.set_num_threads(threads)
+    record.setting.update(threads=options.threads, batch_size=options.batch_size)
+    append(options.out / f"{subject.example}.jsonl", record)
+    return record
+
+
+def _run(subject: Subject, recipe: Recipe, compressed: bool) -> Record:
     torch.manual_seed(recipe.seed)
-    given = copy.deepcopy(subject.model)
-    dense = size_of(given)
-    start = subject.task.score(subject.model)
-    kind = "dense" if options.dense else f"gamma {recipe.gamma:g}, until {recipe.until}"
-    print(f"{subject.name}, {kind}: {dense.weights:,} weights, {subject.measure} {start:.2f}", flush=True)
+    given, task = copy.deepcopy(subject.model), subject.task
+    full = size_of(given)
+    start = task.score(subject.model)
+    kind = f"gamma {recipe.gamma:g}, until {recipe.until}" if compressed else "dense"
+    print(f"{subject.name}, {kind}: {full.weights:,} weights, {subject.measure} {start:.2f}", flush=True)
 
     def show(epoch: Epoch) -> None:
-        weights, bits = 100 * epoch.weights / dense.weights, 100 * epoch.weight_bits / dense.weight_bits
         print(
-            f"epoch {epoch.number}/{recipe.epochs}: loss {epoch.loss:.3f}, {subject.measure} {epoch.score:.2f}, "
-            f"weights {weights:.1f} %, bits {bits:.2f} %, "
+            f"epoch {epoch.number}/{recipe.epochs}: "
+            f"training loss {epoch.loss:.3f}, {subject.measure} {epoch.score:.2f}, "
+            f"weights {_share(epoch.weights, full.weights)}, bits {_share(epoch.weight_bits, full.weight_bits)}, "
             f"{epoch.seconds:.1f} s ({epoch.cpu_seconds:.1f} s of the processor), {epoch.step_ms:.1f} ms a step",
             flush=True,
         )
 
-    if options.dense:
-        epochs = train(subject.model, subject.task, recipe, subject.steps, show)
-        score, size, layers = epochs[-1].score, size_of(subject.model), []
-    else:
+    if compressed:
         net = scfx.compress(subject.model.train(), subject.inputs)
-        epochs = train(net, subject.task, recipe, subject.steps, show)
+        epochs = train(net, task, recipe, subject.steps, show)
         net.prune()
         final = net.finalize()
-        score, size, layers = subject.task.score(final), size_of(final), layers_of(given, final)
-    record = Record(
-        subject.example,
-        subject.name,
-        not options.dense,
-        subject.data,
-        recipe,
-        subject.measure,
-        start,
-        score,
-        dense,
-        size,
-        epochs,
-        layers,
-        setting() | {"batch_size": options.batch_size},
-    )
-    append(options.out / f"{subject.example}.jsonl", record)
+        score, size, layers = task.score(final), size_of(final), layers_of(given, final)
+    else:
+        epochs = train(subject.model, task, recipe, subject.steps, show)
+        score, size, layers = epochs[-1].score, size_of(subject.model), []
     print(
-        f"finalized: {subject.measure} {score:.2f}, weights {100 * size.weights / dense.weights:.1f} %, "
-        f"bits {100 * size.weight_bits / dense.weight_bits:.2f} %, "
-        f"with scales, biases and norms {100 * size.all_bits / dense.all_bits:.2f} %",
+        f"finally: {subject.measure} {score:.2f}, weights {_share(size.weights, full.weights)}, "
+        f"bits {_share(size.weight_bits, full.weight_bits)}, "
+        f"with scales, biases and norms {_share(size.all_bits, full.all_bits)}",
         flush=True,
     )
-    return record
+    return Record(
+        example=subject.example,
+        model=subject.name,
+        compressed=compressed,
+        data=subject.data,
+        recipe=recipe,
+        measure=subject.measure,
+        start_score=start,
+        score=score,
+        dense=full,
+        final=size,
+        epochs=epochs,
+        layers=layers,
+        setting=setting(),
+    )
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.2f} %"

@@ -20,7 +20,7 @@ RECIPE = Recipe(epochs=10, weight_decay=0.0, quantizer_lr=0.05, quantizer_eps=1e
 
 
 def small_bert(words: int, width: int, layers: int, length: int) -> nn.Module:
-    """BERT for masked words: four heads, four times as wide inside, no dropout, so that widths change no random masks."""
+    """BERT for masked words, with four heads; without dropout, whose random masks would depend on widths."""
     from transformers import BertConfig, BertForMaskedLM
 
     config = BertConfig(

@@ -33,12 +33,15 @@ class Size:
 
 
 def size_of(model: nn.Module) -> Size:
-    """Counts a model, as it is now."""
+    """Counts a model, as it is now; a tensor that has several names counts once."""
     depths = bits_of(model)
     own = tuple(f"{name}_quantizer." for name in depths)
-    tensors = [(name, tensor) for name, tensor in model.state_dict().items() if not name.startswith(own)]
-    weights = {name: tensor for name, tensor in tensors if tensor.dim() > 1}
-    rest = sum(tensor.numel() for _, tensor in tensors if tensor.dim() == 1)
+    stored = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(own)}
+    # Of several names the one that has bits comes last and so is the one that counts.
+    names = {stored[name].data_ptr(): name for name in sorted(stored, key=depths.__contains__) if stored[name].numel()}
+    tensors = {name: stored[name] for name in names.values() if stored[name].is_floating_point()}
+    weights = {name: tensor for name, tensor in tensors.items() if tensor.dim() > 1}
+    rest = sum(tensor.numel() for tensor in tensors.values() if tensor.dim() == 1)
     weight_bits = side_bits = 0
     for name, tensor in weights.items():
         bits = depths.get(name, [FLOAT_BITS] * len(tensor))

@@ -1,0 +1,128 @@
+"""Writes docs/results.md and its pictures from the lines in results/: `python -m examples.results_page`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from examples.records import read
+from examples.results_pictures import draw
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: What the numbers don't say themselves; kept beside them.
+NOTES = "notes.md"
+
+Run = dict[str, Any]
+
+
+def write_page(results: Path, page: Path) -> None:
+    """Writes the page, and one picture for each network into the folder `results` next to it."""
+    runs = [run for path in sorted(results.glob("*.jsonl")) for run in read(path)]
+    pictures = page.parent / "results"
+    parts = [(results / NOTES).read_text().rstrip()]
+    for number, group in enumerate(grouped(runs), start=1):
+        picture = pictures / f"{group[0]['example']}-{number}.svg"
+        draw(picture, group)
+        parts.append(section(group, f"{pictures.name}/{picture.name}"))
+    page.write_text("\n\n".join(parts) + "\n")
+
+
+def grouped(runs: list[Run]) -> Iterator[list[Run]]:
+    """The runs that can be compared, the dense ones first, then by size: same network, data, epochs and batch size."""
+
+    def key(run: Run) -> tuple[Any, ...]:
+        recipe = run["recipe"]
+        return run["example"], run["model"], run["data"], recipe["epochs"], recipe["lr"], run["setting"]["batch_size"]
+
+    for _, group in groupby(sorted(runs, key=key), key):
+        yield sorted(group, key=lambda run: (run["compressed"], -run["final"]["weight_bits"]))
+
+
+def section(group: list[Run], picture: str) -> str:
+    """What is to be said about a network, in Markdown."""
+    first = group[0]
+    recipe, setting = first["recipe"], first["setting"]
+    lines = [
+        f"## {first['model']}",
+        "",
+        f"{first['data']}; {_several(recipe['epochs'], 'epoch')} in batches of {setting['batch_size']}, "
+        f"{first['dense']['weights']:,} weights. Before training: {first['measure']} {first['start_score']:.2f}.",
+        "",
+        f"| | {first['measure']} | weights left | bits left | bits a weight | with all else | "
+        "processor seconds by epoch |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(run, group) for run in group),
+        "",
+        f"![Score against size, time, layers]({picture})",
+        "",
+        *(f"- {_recipe(run)}" for run in group),
+    ]
+    return "\n".join(lines)
+
+
+def _row(run: Run, group: list[Run]) -> str:
+    dense, final = run["dense"], run["final"]
+    baseline = [other["score"] for other in group if not other["compressed"] and _seed(other) == _seed(run)]
+    difference = f" ({run['score'] - baseline[0]:+.2f})" if run["compressed"] and baseline else ""
+    seconds = ", ".join(f"{epoch['cpu_seconds']:.0f}" for epoch in run["epochs"])
+    cells = [
+        name(run),
+        f"{run['score']:.2f}{difference}",
+        _share(final["weights"], dense["weights"]),
+        _share(final["weight_bits"], dense["weight_bits"]),
+        f"{final['weight_bits'] / final['weights']:.2f}",
+        _share(final["all_bits"], dense["all_bits"]),
+        seconds,
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def name(run: Run) -> str:
+    """What tells a run from the others of its group."""
+    recipe = run["recipe"]
+    if not run["compressed"]:
+        return "dense"
+    until = "" if recipe["until"] is None else f", until {recipe['until']:g} bits"
+    return f"gamma {recipe['gamma']:g}{until}"
+
+
+def _recipe(run: Run) -> str:
+    recipe, setting = dict(run["recipe"]), run["setting"]
+    if not run["compressed"]:
+        for only in ("quantizer_lr", "quantizer_eps", "gamma", "until", "start_bits", "prune_every"):
+            del recipe[only]
+    values = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in recipe.items() if value is not None)
+    return (
+        f"{name(run)}: {values}. {setting['date']} UTC, {_several(setting['threads'], 'thread')} of "
+        f"{setting['processor']} ({_several(setting['cores'], 'core')}), device {setting['device']}, "
+        f"Python {setting['python']}, torch {setting['torch']}, scfx {setting['scfx']}"
+    )
+
+
+def _seed(run: Run) -> int:
+    return int(run["recipe"]["seed"])
+
+
+def _share(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f} %"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Reads the options and writes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder with the lines and the notes")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs/results.md", help="where to write")
+    options = parser.parse_args(arguments)
+    write_page(options.results, options.page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""One picture for each network: score against size, seconds by epoch, layers before and after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Run = dict[str, Any]
+
+DENSE, COMPRESSED, GONE = "#4c566a", "#d08770", "#d8dee9"
+
+#: The layers shown are those of the run whose share of bits is nearest to this.
+SHOWN = 0.05
+
+
+def draw(path: Path, group: list[Run]) -> None:
+    """Draws the runs of one network, the dense one among them, and makes the folder."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compressed = [run for run in group if run["compressed"]]
+    shown = min(compressed, key=lambda run: abs(_share(run) - SHOWN), default=None)
+    # Text as text, fixed ids and no date: the same runs give the same file.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "scfx", "font.size": 8}):
+        figure = Figure(figsize=(10, 3.4), layout="constrained")
+        FigureCanvasSVG(figure)
+        size, time, layers = figure.subplots(1, 3)
+        _scores(size, group)
+        _seconds(time, group)
+        if shown:
+            _layers(layers, shown)
+        for axes in (size, time, layers):
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.savefig(path, metadata={"Date": None})
+
+
+def _share(run: Run) -> float:
+    return float(run["final"]["weight_bits"] / run["dense"]["weight_bits"])
+
+
+def _scores(axes: Axes, group: list[Run]) -> None:
+    for run in group:
+        colour = COMPRESSED if run["compressed"] else DENSE
+        axes.plot([100 * _share(run)], [run["score"]], "o", color=colour)
+    for run in group[:1]:
+        if not run["compressed"]:
+            axes.axhline(run["score"], color=DENSE, linewidth=0.8, linestyle="--", label="dense")
+            axes.legend(frameon=False)
+    axes.set(xscale="log", xlabel="bits left, % of 32 a weight", ylabel=group[0]["measure"])
+
+
+def _seconds(axes: Axes, group: list[Run]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for run in group:
+        colour = COMPRESSED if run["compressed"] else DENSE
+        seconds = [epoch["cpu_seconds"] for epoch in run["epochs"]]
+        axes.plot(range(1, len(seconds) + 1), seconds, marker="o", markersize=3, color=colour, alpha=0.8)
+    axes.set(xlabel="epoch", ylabel="processor seconds", ylim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _layers(axes: Axes, run: Run) -> None:
+    places = range(len(run["layers"]))
+    before = [layer["before"][0] for layer in run["layers"]]
+    after = [layer["after"][0] for layer in run["layers"]]
+    axes.barh(places, before, color=GONE, label="before")
+    axes.barh(places, after, color=COMPRESSED, label="after")
+    for place, layer in zip(places, run["layers"], strict=True):
+        axes.annotate(f" {layer['bits']:.1f}", (layer["after"][0], place), va="center", fontsize=6)
+    axes.set_yticks(places, [layer["name"] for layer in run["layers"]], fontsize=6)
+    axes.invert_yaxis()
+    axes.set(xlabel="channels; the numbers are bits", title=f"{100 * _share(run):.1f} % of the bits")
+    axes.legend(frameon=False, fontsize=6, loc="lower right")

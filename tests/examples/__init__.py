@@ -1,0 +1,1 @@
+"""The examples, each as its smoke test and in parts."""

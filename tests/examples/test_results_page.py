@@ -1,0 +1,91 @@
+"""The page of results: written from the lines alone, and the committed one is up to date."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from examples.records import read
+from examples.results_page import ROOT, grouped, main, name, write_page
+
+
+def run(compressed: bool, score: float, bits: int, **recipe: Any) -> dict[str, Any]:
+    epoch = {"number": 1, "loss": 1.0, "score": score, "weights": 90, "weight_bits": bits, "cpu_seconds": 12.0}
+    return {
+        "example": "toy",
+        "model": "Toy",
+        "compressed": compressed,
+        "data": "toys",
+        "recipe": {"epochs": 2, "lr": 0.1, "seed": 0, "gamma": 0.0, "until": None} | recipe | _QUANTIZERS,
+        "measure": "accuracy, %",
+        "start_score": 10.0,
+        "score": score,
+        "dense": {"weights": 100, "weight_bits": 3200, "all_bits": 4000},
+        "final": {"weights": 90, "weight_bits": bits, "all_bits": bits + 400},
+        "epochs": [epoch, epoch | {"number": 2, "cpu_seconds": 9.0}],
+        "layers": [{"name": "a", "before": [4, 3], "after": [3, 3], "bits": 2.5}] if compressed else [],
+        "setting": {
+            "date": "2000-01-01 00:00",
+            "processor": "P",
+            "device": "cpu",
+            "cores": 2,
+            "threads": 1,
+            "python": "3",
+            "torch": "2",
+            "scfx": "0",
+            "batch_size": 8,
+        },
+    }
+
+
+_QUANTIZERS = {"quantizer_lr": 0.5, "quantizer_eps": 1e-3, "start_bits": 8.0, "prune_every": 100}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    runs = [run(True, 88.25, 180, gamma=0.5), run(False, 90.0, 3200), run(True, 89.5, 320, gamma=0.2, until=3.0)]
+    lines = [json.dumps(each) for each in [*runs, run(True, 70.0, 100, epochs=1)]]
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/toy.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "results/notes.md").write_text("# Notes\n\nHonest words.\n")
+    return tmp_path / "results"
+
+
+def test_runs_that_can_be_compared_stand_together(folder: Path) -> None:
+    short, long = grouped(read(folder / "toy.jsonl"))
+    assert [name(each) for each in long] == ["dense", "gamma 0.2, until 3 bits", "gamma 0.5"]
+    assert [each["score"] for each in short] == [70.0]
+
+
+def test_the_page_says_it_all(folder: Path) -> None:
+    page = folder.parent / "docs/page.md"
+    page.parent.mkdir()
+    main(["--results", str(folder), "--page", str(page)])
+    text = page.read_text()
+    assert text.startswith("# Notes\n\nHonest words.\n\n## Toy")
+    assert "| dense | 90.00 | 90.0 % | 100.0 % | 35.56 | 90.0 % | 12, 9 |" in text
+    assert "| gamma 0.5 | 88.25 (-1.75) | 90.0 % | 5.6 % | 2.00 | 14.5 % | 12, 9 |" in text
+    assert "| gamma 0 | 70.00 | " in text, "no dense run to compare it with"
+    assert "2000-01-01 00:00 UTC, 1 thread of P (2 cores), device cpu, Python 3, torch 2, scfx 0" in text
+    pictures = sorted(page.parent.glob("results/*.svg"))
+    assert [f"results/{path.name}" in text for path in pictures] == [True, True]
+    assert all(ElementTree.parse(path).getroot().tag.endswith("svg") for path in pictures)
+
+
+def test_a_picture_depends_on_the_runs_alone(folder: Path) -> None:
+    first, second = folder.parent / "1", folder.parent / "2"
+    for place in (first, second):
+        place.mkdir()
+        write_page(folder, place / "page.md")
+    files = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert all((first / file).read_bytes() == (second / file).read_bytes() for file in files)
+
+
+def test_the_committed_page_is_up_to_date(tmp_path: Path) -> None:
+    write_page(ROOT / "results", tmp_path / "results.md")
+    assert (tmp_path / "results.md").read_text() == (ROOT / "docs/results.md").read_text()
+    there = {path.name for path in (ROOT / "docs/results").iterdir()}
+    assert there == {path.name for path in (tmp_path / "results").iterdir()}
