@@ -59,7 +59,9 @@ def section(group: list[Run], picture: str) -> str:
         "",
         f"![Score against size, time, layers]({picture})",
         "",
-        *(f"- {_recipe(run)}" for run in group),
+        f"Recipe: {_recipe(group)}.",
+        "",
+        f"{_setting(group)}.",
     ]
     return "\n".join(lines)
 
@@ -90,17 +92,35 @@ def name(run: Run) -> str:
     return f"gamma {recipe['gamma']:g}{until}"
 
 
-def _recipe(run: Run) -> str:
-    recipe, setting = dict(run["recipe"]), run["setting"]
-    if not run["compressed"]:
-        for only in ("quantizer_lr", "quantizer_eps", "gamma", "until", "start_bits", "prune_every"):
-            del recipe[only]
-    values = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in recipe.items() if value is not None)
-    return (
-        f"{name(run)}: {values}. {setting['date']} UTC, {_several(setting['threads'], 'thread')} of "
-        f"{setting['processor']} ({_several(setting['cores'], 'core')}), device {setting['device']}, "
-        f"Python {setting['python']}, torch {setting['torch']}, scfx {setting['scfx']}"
-    )
+def _recipe(group: list[Run]) -> str:
+    """The values that are the same in all compressed runs, or in all runs if there are none."""
+    runs = [run for run in group if run["compressed"]]
+    if not runs:
+        runs, left_out = group, {"gamma", "start_bits", "until", "prune_every", "quantizer_lr", "quantizer_eps"}
+    else:
+        left_out = {"gamma", "until"}
+    shown = []
+    for key in runs[0]["recipe"]:
+        values = sorted({run["recipe"][key] for run in runs}) if key not in left_out else []
+        if values:
+            shown.append(f"{key.replace('_', ' ')} {' or '.join(f'{value:g}' for value in values)}")
+    return ", ".join(shown)
+
+
+def _setting(group: list[Run]) -> str:
+    """When, and on which machines with which versions."""
+    dates = sorted(run["setting"]["date"] for run in group)
+    when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    places = []
+    for run in group:
+        setting = run["setting"]
+        place = (
+            f"{_several(setting['threads'], 'thread')} of {setting['processor']} "
+            f"({_several(setting['cores'], 'core')}), device {setting['device']}, "
+            f"Python {setting['python']}, torch {setting['torch']}, scfx {setting['scfx']}"
+        )
+        places += [place] if place not in places else []
+    return f"{when} UTC; {'; '.join(places)}"
 
 
 def _seed(run: Run) -> int:

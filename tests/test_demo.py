@@ -13,6 +13,7 @@ import pytest
 import safetensors
 import torch
 from rich.console import Console
+from torch import Tensor, nn
 
 import scfx
 from scfx.demo import DemoError, Outcome, Settings, run
@@ -142,6 +143,28 @@ def test_size_of_a_compressed_network_counts_what_its_numbers_need() -> None:
         quantizer.bits.copy_(torch.tensor([0.0, 0.01, 2.0, 7.5]))
     bits = 27 * (0 + 1 + 2 + 8)
     assert size_of(net) == Size(108, bits, bits + 4 * (32 + 5) + 4 * 32)
+
+
+class _Tied(nn.Module):
+    """Rows looked up and multiplied by, and some whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.back = nn.Embedding(7, 3), nn.Linear(3, 7, bias=False)
+        self.back.weight = self.rows.weight
+        self.register_buffer("places", torch.arange(8).view(2, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.back(self.rows(x))
+        return logits
+
+
+def test_size_of_what_has_several_names_counts_once_and_whole_numbers_never() -> None:
+    assert size_of(_Tied()) == Size(21, 32 * 21, 32 * 21)
+    net = scfx.compress(_Tied(), torch.zeros(2, 5, dtype=torch.long))
+    ((_, quantizer),) = net.quantizers()
+    bits = int(quantizer.storage_bits().sum()) * (21 // len(quantizer.bits))
+    assert size_of(net).weight_bits == size_of(net.finalize()).weight_bits == bits < 9 * 21
 
 
 def test_accuracy_leaves_the_mode_alone() -> None:

@@ -68,7 +68,11 @@ def test_the_page_says_it_all(folder: Path) -> None:
     assert "| dense | 90.00 | 90.0 % | 100.0 % | 35.56 | 90.0 % | 12, 9 |" in text
     assert "| gamma 0.5 | 88.25 (-1.75) | 90.0 % | 5.6 % | 2.00 | 14.5 % | 12, 9 |" in text
     assert "| gamma 0 | 70.00 | " in text, "no dense run to compare it with"
-    assert "2000-01-01 00:00 UTC, 1 thread of P (2 cores), device cpu, Python 3, torch 2, scfx 0" in text
+    assert "2000-01-01 00:00 UTC; 1 thread of P (2 cores), device cpu, Python 3, torch 2, scfx 0.\n" in text
+    assert (
+        "Recipe: epochs 2, lr 0.1, seed 0, quantizer lr 0.5, quantizer eps 0.001, start bits 8, prune every 100."
+        in text
+    )
     pictures = sorted(page.parent.glob("results/*.svg"))
     assert [f"results/{path.name}" in text for path in pictures] == [True, True]
     assert all(ElementTree.parse(path).getroot().tag.endswith("svg") for path in pictures)
