@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -152,8 +153,8 @@ def start_depths(model: CompressedModule, bits: float) -> None:
     """Starts all quantizers anew, at another depth than `compress` did."""
     for path, quantizer in model.quantizers():
         weight = model.get_parameter(path.removesuffix("_quantizer"))
-        groups = quantizer.bits.numel() // weight.shape[quantizer.dim]
-        quantizer.load_state_dict(Quantizer(weight, quantizer.dim, groups, bits).state_dict())
+        groups = quantizer.bits.numel() // math.prod(weight.shape[dim] for dim in quantizer.dims)
+        quantizer.load_state_dict(Quantizer(weight, quantizer.dims, groups, bits).state_dict())
 
 
 @torch.no_grad()

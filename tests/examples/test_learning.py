@@ -79,7 +79,7 @@ def test_another_start_covers_each_weight() -> None:
     for path, quantizer in net.quantizers():
         weight = net.get_parameter(path.removesuffix("_quantizer"))
         assert torch.equal(quantizer.bits, torch.full_like(quantizer.bits, 3.0))
-        assert torch.equal(quantizer.exponent, Quantizer(weight, quantizer.dim, bits=3.0).exponent)
+        assert torch.equal(quantizer.exponent, Quantizer(weight, quantizer.dims, bits=3.0).exponent)
         largest = quantizer(weight).abs().amax(1)
         assert torch.allclose(largest, weight.abs().amax(1))
 
