@@ -54,7 +54,7 @@ class WriteOutCounted(Pass):
 
 @dataclass(frozen=True)
 class WriteOutLookups(Pass):
-    """Puts the indices that calls of `scfx.take` and `scfx.put` name into constants of the root, as torch has them."""
+    """Puts the indices that lookups name into constants of the root, as torch has them; what names none goes."""
 
     def rewrite(self, graph: fx.Graph, root: nn.Module) -> int:
         changes = 0
@@ -63,6 +63,11 @@ class WriteOutLookups(Pass):
             if plain is None:
                 continue
             arguments = bind(node.target, node.args, node.kwargs)
+            if arguments["index"] is None:
+                node.replace_all_uses_with(node.args[0])
+                graph.erase_node(node)
+                changes += 1
+                continue
             index = torch.tensor(arguments["index"], dtype=torch.int64, device=_device(root))
             with graph.inserting_before(node):
                 arguments["index"] = graph.get_attr(hold_constant(root, index))

@@ -93,6 +93,7 @@ def _captured(
     """Capture `original` with `every_size` of its inputs free where it allows that, or that of dimension 0."""
     from scfx.passes.mutations import mutated_buffers
     from scfx.passes.normalize import normalize  # here, as passes import from scfx
+    from scfx.tables import give_own_tables
 
     call = CallSpec.of(original.forward, args, kwargs)
     root = bare(original)
@@ -123,6 +124,7 @@ def _captured(
     for mode, graph in graphs.items():
         annotate(graph, root, mode, stand_ins)
     program = Program(root, graphs, call, tuple(notes), stand_ins.examples)
+    give_own_tables(program)
     if not on_meta(original) and check:
         check_program(program, original, args, kwargs)
     return program

@@ -23,8 +23,17 @@ def put(self: Tensor, src: Tensor, dim: int, index: list[int]) -> Tensor:
     return self.index_copy(dim, torch.tensor(index, dtype=torch.int64, device=self.device), src)
 
 
+def part(self: Tensor, dim: int, index: list[int] | None = None) -> Tensor:
+    """The indices of one dim that a list names; without one the tensor itself.
+
+    To the analysis the dim of the result is an axis of its own: it loses channels without its source.
+    """
+    return self if index is None else take(self, dim, index)
+
+
 _OPERATORS = (
     ("take(Tensor self, int dim, int[] index) -> Tensor", take),
+    ("part(Tensor self, int dim, int[]? index=None) -> Tensor", part),
     ("put(Tensor self, Tensor src, int dim, int[] index) -> Tensor", put),
 )
 
@@ -32,10 +41,12 @@ for _schema, _function in _OPERATORS:
     _LIBRARY.impl(_LIBRARY.define(_schema), _function, "CompositeImplicitAutograd")
 
 TAKE = torch.ops.scfx.take.default
+PART = torch.ops.scfx.part.default
 PUT = torch.ops.scfx.put.default
 
 #: Each operator, and the one of torch that is given the indices as a tensor.
 PLAIN: dict[object, Callable[..., Tensor]] = {
     TAKE: torch.ops.aten.index_select.default,
+    PART: torch.ops.aten.index_select.default,
     PUT: torch.ops.aten.index_copy.default,
 }

@@ -17,7 +17,7 @@ from scfx.signatures.coded import Coded
 from scfx.signatures.record import Kept, Record
 from scfx.signatures.resizing import kept_size
 
-assert scfx.lookups.PLAIN  # registers scfx.take and scfx.put
+assert scfx.lookups.PLAIN  # registers scfx.take, scfx.part and scfx.put
 
 
 def picked(call: Call, dim: Dim, indices: Sequence[int]) -> Dim:
@@ -129,6 +129,27 @@ def _left(call: Call, kept: Kept) -> Mapping[str, Any]:
     return {} if index is None else {"index": index}
 
 
+def _part(call: Call) -> tuple[Dims, ...]:
+    dims, at = call.operands["self"], call.dim("dim", call.rank("self"))
+    call.pin(dims[at], "parts of it are taken, each with channels of its own")
+    return ((*dims[:at], call.fresh(call.result_shapes[0][at]), *dims[at + 1 :]),)
+
+
+def _part_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
+    return (facts["self"],) if call.arguments["index"] is None else _take_zeros(call, facts)
+
+
+def _fewer(call: Call, kept: Kept) -> Mapping[str, Any]:
+    """Of the indices, those of the channels of the result that stay."""
+    at = call.dim("dim", call.rank("self"))
+    made = call.results[0][at]
+    if kept_size(made, kept) == made.size:
+        return {}
+    given = call.arguments["index"]
+    indices = np.arange(made.size) if given is None else np.asarray(given, np.int64)
+    return {"index": indices[kept(made)].tolist()}
+
+
 def placed(call: Call, at: int, indices: Sequence[int]) -> tuple[Dims, ...]:
     """Some indices of a dim of `self` are replaced by `src`."""
     dims, source = call.operands["self"], call.operands["src"]
@@ -206,6 +227,19 @@ RECORDS: tuple[Record, ...] = (
             "op(t(B, 6), -1, [5, 1, 3, 0, 2, 4])",
             "op(t(5, 2), 0, [3, 3, 4, 0])",
             "op(t(2, 5), 1, [])",
+        ),
+    ),
+    Coded(
+        targets=("scfx.part.default",),
+        doc="picks indices that are written down, for an axis of its own",
+        dims=_part,
+        zero=_part_zeros,
+        copies=True,
+        arguments=_fewer,
+        samples=(
+            "op(t(B, 6, 2), 1, [0, 2, 4])",
+            "op(t(B, 6, 2), 1)",
+            "op(t(5, 2), 0, [3, 3, 4, 0])",
         ),
     ),
     Coded(
