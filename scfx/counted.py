@@ -8,7 +8,9 @@ is put back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +38,7 @@ def batch_norm(
         result = result * weight.reshape(-1, 1)
     if bias is not None:
         result = result + bias.reshape(-1, 1)
-    return result.reshape(input.shape)
+    return result.reshape(input.shape).to(input.dtype)
 
 
 def group_norm(
@@ -56,7 +58,7 @@ def group_norm(
         result = result * weight.reshape(num_groups, -1, 1)
     if bias is not None:
         result = result + bias.reshape(num_groups, -1, 1)
-    return result.reshape(input.shape)
+    return result.reshape(input.shape).to(input.dtype)
 
 
 def layer_norm(
@@ -72,14 +74,14 @@ def layer_norm(
     result = _normalize(input, list(range(-len(normalized_shape), 0)), count, prod(normalized_shape), eps)
     if weight is not None:
         result = result * weight
-    return result if bias is None else result + bias
+    return (result if bias is None else result + bias).to(input.dtype)
 
 
 def rms_norm(input: Tensor, normalized_shape: list[int], weight: Tensor | None, eps: float, count: int) -> Tensor:
     """Root mean square norm over the last dims, whose mean counts `count` elements."""
     dims = list(range(-len(normalized_shape), 0))
     result = input * torch.rsqrt((input * input).sum(dims, keepdim=True) / count + eps)
-    return result if weight is None else result * weight
+    return (result if weight is None else result * weight).to(input.dtype)
 
 
 def mean(
@@ -178,7 +180,24 @@ _OPERATORS: tuple[tuple[str, Callable[..., Tensor]], ...] = (
 #: Each counted operator and the plain torch code it stands for.
 IMPLEMENTATIONS: dict[str, Callable[..., Tensor]] = {}
 
+
+def _as_torch_has_it(function: Callable[..., Tensor], norm: bool) -> Callable[..., Tensor]:
+    """The function in half precision: it computes in single, and returns the dtype that torch's own operator does."""
+
+    @wraps(function)
+    def wide(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if norm and input.is_cuda and torch.is_autocast_enabled("cuda"):
+            return function(input.float(), *args, **kwargs)
+        if input.dtype not in (torch.float16, torch.bfloat16):
+            return function(input, *args, **kwargs)
+        return function(input.float(), *args, **kwargs).to(input.dtype)
+
+    return wide
+
+
 for _schema, _function in _OPERATORS:
     _name = _LIBRARY.define(_schema)
-    _LIBRARY.impl(_name, _function, "CompositeImplicitAutograd")
+    # Autocast on CUDA casts to single precision for these, on other devices and for other operators for none.
+    _norm = _function in (group_norm, layer_norm, rms_norm)
+    _LIBRARY.impl(_name, _as_torch_has_it(_function, _norm), "CompositeImplicitAutograd")
     IMPLEMENTATIONS[f"scfx.{_name}.default"] = _function

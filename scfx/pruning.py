@@ -100,20 +100,21 @@ def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Opti
     for mode in MODES:
         Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
         module._graph_modules[mode].recompile()
-    _forget_compiled(module)
+    _forget_copies(module)
     module._widths.follow(plan)
     module._channels = None
     module._training.latched = {}
     module._training.observe(module)
 
 
-def _forget_compiled(module: CompressedModule) -> None:
-    """Drops what torch.compile has made of the widths before.
+def _forget_copies(module: CompressedModule) -> None:
+    """Drops what torch has made of the widths before: code that is compiled, and weights that autocast has cast.
 
-    Nothing of it fits any more, yet it would count against the number of compilations (8) after which torch.compile
+    Nothing compiled fits any more, yet it would count against the number of compilations (8) after which torch.compile
     gives up and runs everything as if it had not been asked to compile.
     """
     remove_from_cache(type(module).forward)
+    torch.clear_autocast_cache()
 
 
 def slice_state(root: nn.Module, plan: PrunePlan, optimizer: torch.optim.Optimizer | None = None) -> None:

@@ -12,8 +12,10 @@ What is not finite is never repaired: a NaN depth is neither dead nor alive, it 
 the caller's loss shows it.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -199,6 +201,16 @@ class Quantizer(nn.Module):
         self.bits = nn.Parameter(torch.full_like(exponent, bits))
         self.exponent = nn.Parameter(exponent)
         self.register_buffer("dead", torch.zeros_like(exponent, dtype=torch.bool))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Quantizer:
+        """Moves and casts as any module does, but `half()` and `bfloat16()` leave depths and exponents in float32."""
+
+        def wide(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            narrow = moved.is_floating_point() and moved.dtype.itemsize < 4
+            return tensor.to(moved.device, torch.float32) if narrow else moved
+
+        return super()._apply(wide, recurse)  # type: ignore[no-untyped-call,no-any-return]
 
     def forward(self, weight: Tensor) -> Tensor:
         """Returns the quantized weight, of the same shape, dtype and memory format.

@@ -151,3 +151,29 @@ class WrittenOut(nn.Module):
 def test_a_norm_that_is_written_out_loses_channels() -> None:
     outcome = check_exact(WrittenOut().double(), (rand(3, 4),), name="written out", everything_first=True, rounds=2)
     assert outcome.removed
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_half_precision_is_as_torch_has_it(dtype: torch.dtype, autocast: bool) -> None:
+    """The dtype of the input also where scale and shift are in single precision, and as exact as with none removed."""
+    torch.manual_seed(0)
+    x, weight, bias = (20 + torch.randn(3, 512)).to(dtype), torch.randn(512), torch.randn(512)
+    with torch.autocast("cpu", dtype=dtype, enabled=autocast):
+        pairs = [
+            (
+                functional.layer_norm(x, [512], weight, bias),
+                scfx_ops.layer_norm(x, [512], weight, bias, 1e-5, False, 512),
+            ),
+            (functional.rms_norm(x, [512], weight.to(dtype), 1e-5), scfx_ops.rms_norm(x, [512], weight, 1e-5, 512)),
+            (functional.group_norm(x, 2, weight, bias), scfx_ops.group_norm(x, 2, weight, bias, 1e-5, False, 256)),
+            (x.var(1), scfx_ops.var(x, [1], kept=512, count=512)),
+            (x.std(1), scfx_ops.std(x, [1], kept=512, count=512)),
+            (x.mean(1), scfx_ops.mean(x, [1], kept=512, count=512)),
+        ]
+        y = x.view(3, 2, 256)
+        plain = functional.batch_norm(y, None, None, weight[:2], bias[:2], True, 0.0, 1e-5)
+        pairs.append((plain, scfx_ops.batch_norm(y, weight[:2], bias[:2], None, None, True, 0.0, 1e-5, False, 256)))
+    for wanted, found in pairs:
+        assert found.dtype == wanted.dtype == dtype
+        torch.testing.assert_close(found, wanted, rtol=2 * torch.finfo(dtype).eps, atol=torch.finfo(dtype).eps)
