@@ -29,11 +29,13 @@ class Dead:
             further training. At least one channel of each axis is left.
         blocked: For each axis, the zero-bit channels that could be removed if it weren't for the `blockers`.
         blockers: The entries of biases, norm scales and shifts that are not yet zero, by parameter.
+        yielding: The same with those that are zero at this moment, but need not stay it.
     """
 
     removable: Channels
     blocked: Channels
     blockers: Entries
+    yielding: Entries
 
 
 def find_dead(graph: ChannelGraph, earlier: Channels | None = None) -> Dead:
@@ -47,7 +49,7 @@ def find_dead(graph: ChannelGraph, earlier: Channels | None = None) -> Dead:
     now = _largest(facts, {axis: np.ones(axis.size, bool) for axis in graph._prunable}, earlier or {})
     candidates = _zero_bit(graph, facts)
     if not any((mask & ~now[axis]).any() for axis, mask in candidates.items()):
-        return Dead(now, {}, {})
+        return Dead(now, {}, {}, {})
     entries = _assumable(graph, facts)
 
     def removable(channels: Channels) -> Channels:
@@ -55,8 +57,9 @@ def find_dead(graph: ChannelGraph, earlier: Channels | None = None) -> Dead:
 
     would_go = _stable(removable, spared(_union(now, candidates), now), now)
     blocked = {axis: left for axis, mask in would_go.items() if (left := mask & ~now[axis]).any()}
-    blockers = {name: left for name, mask in entries(blocked).items() if (left := mask & _alive(facts, name)).any()}
-    return Dead(now, blocked, blockers)
+    yielding = entries(blocked)
+    blockers = {name: left for name, mask in yielding.items() if (left := mask & _alive(facts, name)).any()}
+    return Dead(now, blocked, blockers, yielding)
 
 
 def find_absorbable(
@@ -225,12 +228,19 @@ def _entries(graph: ChannelGraph, vectors: Mapping[str, int], channels: Channels
 def trained_entries(graph: ChannelGraph, channels: Channels) -> dict[str, tuple[Mask | None, ...]]:
     """What parameters trained as they are have on some of the channels: for each dim a mask, or None for nothing."""
     facts = ZeroFacts(graph)
-    kept = {axis: ~mask for axis, mask in channels.items() if mask.any()}
     quantizers = tuple(f"{path}." for path in facts.quantized.values())
+    return {
+        name: masks
+        for name, masks in all_entries(graph, channels).items()
+        if name not in facts.quantized and not name.startswith(quantizers) and facts.trained(name)
+    }
+
+
+def all_entries(graph: ChannelGraph, channels: Channels) -> dict[str, tuple[Mask | None, ...]]:
+    """What parameters and buffers have on some of the channels: for each dim a mask, or None for nothing."""
+    kept = {axis: ~mask for axis, mask in channels.items() if mask.any()}
     result: dict[str, tuple[Mask | None, ...]] = {}
     for name, dims in graph._inference.state.items():
-        if name in facts.quantized or name.startswith(quantizers) or not facts.trained(name):
-            continue
         touched = [any(axis in kept for axis in variables(dim)) for dim in dims]
         if any(touched):
             result[name] = tuple(~over(dim, kept) if here else None for dim, here in zip(dims, touched, strict=True))

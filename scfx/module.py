@@ -6,12 +6,12 @@ import copy
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from scfx.channels import ChannelGraph, Kept
 from scfx.errors import InputError
 from scfx.finalizing import finalized
+from scfx.optimizers import Optimizers, meet_optimizers
 from scfx.parallel import refuse_sharded
 from scfx.program import MODES, Mode, Program, graph_module
 from scfx.pruning import PruneReport, apply, prune
@@ -46,7 +46,7 @@ class CompressedModule(nn.Module):
         self._channels: ChannelGraph | None = None
         self._size = SizeModel.of(self.channels)
         self._training = Training()
-        self._widths = Widths()
+        self._widths = Widths(shapes={name: tuple(p.shape) for name, p in program.root.named_parameters()})
         self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
 
     # ------------------------------------------------------------- as a module
@@ -122,7 +122,7 @@ class CompressedModule(nn.Module):
         other = CompressedModule(program, self._kept, self._outputs, self._attributes)
         memo[id(self)] = other
         other._size = self._size.for_graph(other.channels)
-        other._widths = Widths(dict(self._widths.kept))
+        other._widths = Widths(dict(self._widths.kept), self._widths.shapes)
         other._training = self._training.copy()
         other._training.again(other)
         other.training = self.training
@@ -228,11 +228,25 @@ class CompressedModule(nn.Module):
             refuse_sharded(dict(self.named_parameters()))
             raise
 
-    def update(self, optimizer: torch.optim.Optimizer) -> PruneReport | None:
+    def attach(self, optimizer: Optimizers) -> None:
+        """Checks optimizers before their first step; `update` does so after it.
+
+        Those that count a parameter's entries (Muon, Adafactor) go on counting what there was at first. If channels
+        have gone before such an optimizer is made, it has to be attached before its first step, to know of them.
+
+        Raises:
+            OptimizerError: They do not own the parameters, or hold state that can't be sliced. Nothing changes.
+        """
+        meet_optimizers(optimizer, dict(self.named_parameters()), self._widths.shapes, stepped=False)
+
+    def update(self, optimizer: Optimizers) -> PruneReport | None:
         """To be called after each `optimizer.step()`.
 
         Keeps bit depths at or above zero, shrinks the blockers of zero-bit channels, and every `prune_every` calls
         removes what can be removed.
+
+        Args:
+            optimizer: The optimizer, or all of them if several share the parameters.
 
         Returns:
             The report of what was removed, if anything was.
@@ -242,11 +256,12 @@ class CompressedModule(nn.Module):
         """
         return self._training.update(self, optimizer)
 
-    def prune(self, optimizer: torch.optim.Optimizer | None = None, constants: bool = False) -> PruneReport:
+    def prune(self, optimizer: Optimizers | None = None, constants: bool = False) -> PruneReport:
         """Removes what can be removed without changing what is computed.
 
         Args:
-            optimizer: Its state follows the parameters. Without one, make a new optimizer afterwards.
+            optimizer: Its state follows the parameters; all of them if several share the parameters. Without one, make
+                a new optimizer afterwards.
             constants: Remove also the channels that do contribute, but the same number whatever the inputs are, if the
                 layers behind them have a bias that can add it from now on. The outputs stay the same, in both modes;
                 gradients and later training don't, because what made these numbers is not trained any more.

@@ -3,50 +3,106 @@
 A parameter remains the same object, so optimizers, schedulers and hooks that hold it need no telling. An optimizer's
 state is recognised by shape alone: a tensor shaped like its parameter is sliced with it, a single number is kept, and
 anything else is refused before anything has changed. That covers the element-wise optimizers of torch.optim and of
-third parties.
+third parties. Of those that look at a parameter as a whole, `scfx/counting.py` knows two, with their state.
 """
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from scfx.counting import Shape, is_factor, keep_counting, rescaled
 from scfx.errors import OptimizerError, PlanError
 from scfx.parallel import refuse_sharded
 
 Kept = tuple[Tensor | None, ...]
 """For each dim of a tensor the indices that stay, 1-D and int64, in their new order; None keeps all of them."""
 
+Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
+"""One optimizer, or several that share the parameters among them."""
+
 _NAMES_SHOWN = 5
 
 
-def check_optimizer(optimizer: object, parameters: Mapping[str, nn.Parameter]) -> None:
-    """Checks that the optimizer can follow when entries of these parameters (by name) go; changes nothing.
+def each_optimizer(optimizers: object) -> tuple[torch.optim.Optimizer, ...]:
+    """One or several optimizers as a tuple. What wraps one, as accelerate does, is taken for what is in it.
 
     Raises:
-        OptimizerError: it is not a torch optimizer, does not own one of the parameters that require a gradient, or
-            holds state for one of them of which it cannot be known how to slice it.
+        OptimizerError: There is none, or something that is no torch optimizer.
+    """
+    several = tuple(optimizers) if isinstance(optimizers, Sequence) else (optimizers,)
+    if not several:
+        raise OptimizerError("expected a torch.optim.Optimizer, or several, got none")
+    found = []
+    for each in several:
+        if not isinstance(each, torch.optim.Optimizer):
+            raise OptimizerError(f"expected a torch.optim.Optimizer, got {type(each).__module__}.{type(each).__name__}")
+        inner: object = each
+        while isinstance(inner, torch.optim.Optimizer):
+            each, inner = inner, getattr(inner, "optimizer", None)
+        found.append(each)
+    return tuple(found)
+
+
+def meet_optimizers(
+    optimizers: object, parameters: Mapping[str, nn.Parameter], shapes: Mapping[str, Shape], stepped: bool = True
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Checks optimizers as `check_optimizer` does, and tells those that count entries how many there were at first.
+
+    Args:
+        optimizers: One or several.
+        parameters: What they train, by name.
+        shapes: The shape of the start of each, by name.
+        stepped: Whether they may have done a step already.
+
+    Raises:
+        OptimizerError: as `check_optimizer` and `keep_counting` do. Nothing changes then.
+    """
+    several = each_optimizer(optimizers)
+    check_optimizer(several, parameters)
+    for each in several:
+        keep_counting(each, {parameter: shapes[name] for name, parameter in parameters.items()}, stepped)
+    return several
+
+
+def check_optimizer(optimizers: object, parameters: Mapping[str, nn.Parameter]) -> None:
+    """Checks that one or several optimizers can follow when entries of these parameters (by name) go.
+
+    It changes nothing.
+
+    Raises:
+        OptimizerError: one is not a torch optimizer, none owns one of the parameters that require a gradient, or one
+            holds state for a parameter of which it cannot be known how to slice it.
         ModelError: A parameter is split over processes.
     """
     refuse_sharded(parameters)
-    kind = type(optimizer).__name__
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise OptimizerError(f"expected a torch.optim.Optimizer, got {type(optimizer).__module__}.{kind}")
-    if isinstance(optimizer, torch.optim.LBFGS):
+    several = each_optimizer(optimizers)
+    kinds = " and ".join(dict.fromkeys(type(each).__name__ for each in several))
+    if any(isinstance(each, torch.optim.LBFGS) for each in several):
         raise OptimizerError("LBFGS keeps one flat history for all parameters, which cannot be sliced; use another one")
-    owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    owned = {id(p) for each in several for group in each.param_groups for p in group["params"]}
     missing = [name for name, each in parameters.items() if each.requires_grad and id(each) not in owned]
     if missing:
         raise OptimizerError(
-            f"{kind} does not own {len(missing)} of the {len(parameters)} parameters to be sliced "
+            f"{kinds} does not own {len(missing)} of the {len(parameters)} parameters to be sliced "
             f"({_shortened(missing)}); build it from the parameters of the compressed module, not of the original "
-            "model, and freeze what it is not meant to train with requires_grad_(False)"
+            "model, give all optimizers if there are several, and freeze what is not meant to train with "
+            "requires_grad_(False)"
         )
+    for optimizer in several:
+        _check_state(optimizer, parameters)
+
+
+def _check_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> None:
+    kind = type(optimizer).__name__
     for name, parameter in parameters.items():
         for key, value in optimizer.state.get(parameter, {}).items():
             for tensor in _tensors(value):
-                if not (_is_number(key, tensor) or tensor.shape == parameter.shape):
+                known = _is_number(key, tensor) or tensor.shape == parameter.shape
+                if not (known or is_factor(optimizer, key, tensor.shape, parameter.shape)):
                     raise OptimizerError(
                         f"{kind} keeps {key!r} of shape {tuple(tensor.shape)} for {name} of shape "
                         f"{tuple(parameter.shape)}: neither a number nor shaped like the parameter, so it is not known "
@@ -55,7 +111,7 @@ def check_optimizer(optimizer: object, parameters: Mapping[str, nn.Parameter]) -
                     )
 
 
-def slice_optimizer(optimizer: torch.optim.Optimizer, kept: Mapping[nn.Parameter, Kept]) -> int:
+def slice_optimizer(optimizers: Optimizers, kept: Mapping[nn.Parameter, Kept]) -> int:
     """Slices the state of each parameter; call it after `check_optimizer` and before the parameters are sliced.
 
     Parameter groups are left alone. All slices are made before the first is put in place.
@@ -69,11 +125,15 @@ def slice_optimizer(optimizer: torch.optim.Optimizer, kept: Mapping[nn.Parameter
     replaced: list[tuple[dict[str, Any], str, Any]] = []
     for parameter, indices in kept.items():
         _check_kept(parameter, indices)
-        state = optimizer.state.get(parameter, {})
-        for key, value in state.items():
-            new = _sliced_state(key, value, parameter.shape, indices)
-            if new is not value:
-                replaced.append((state, key, new))
+        for optimizer in each_optimizer(optimizers):
+            state = optimizer.state.get(parameter, {})
+            for key, value in state.items():
+                if isinstance(value, Tensor) and is_factor(optimizer, key, value.shape, parameter.shape):
+                    new = _sliced_factor(key, value, parameter.shape, indices)
+                else:
+                    new = _sliced_state(key, value, parameter.shape, indices)
+                if new is not value:
+                    replaced.append((state, key, new))
     for state, key, new in replaced:
         state[key] = new
     return len(replaced)
@@ -191,6 +251,15 @@ def _sliced_state(key: str, value: Any, shape: torch.Size, kept: Kept) -> Any:
         items = [_sliced_state(key, each, shape, kept) for each in value]
         return type(value)(items) if any(new is not old for new, old in zip(items, value, strict=True)) else value
     return value
+
+
+def _sliced_factor(key: str, value: Tensor, shape: torch.Size, kept: Kept) -> Tensor:
+    """Returns one of Adafactor's means for a parameter of this shape that loses entries."""
+    if all(index is None for index in kept):
+        return value
+    after = tuple(size if index is None else len(index) for size, index in zip(shape, kept, strict=True))
+    own = tuple(None if size == 1 else index for size, index in zip(value.shape, kept, strict=True))
+    return slice_tensor(value, own) * rescaled(key, tuple(shape), after)
 
 
 def _shortened(names: list[str]) -> str:

@@ -12,7 +12,7 @@ from torch._dynamo.eval_frame import remove_from_cache
 
 from scfx.constants import find_constants
 from scfx.dead import Dead, find_absorbable, find_dead, worth_removing
-from scfx.optimizers import Kept, check_optimizer, slice_buffer_, slice_optimizer, slice_parameter_
+from scfx.optimizers import Kept, Optimizers, meet_optimizers, slice_buffer_, slice_optimizer, slice_parameter_
 from scfx.parallel import refuse_sharded, refuse_wrapped
 from scfx.passes.prune import Prune
 from scfx.plan import PrunePlan, make_plan
@@ -61,7 +61,7 @@ class PruneReport:
 
 def prune(
     module: CompressedModule,
-    optimizer: torch.optim.Optimizer | None,
+    optimizer: Optimizers | None,
     constants: bool,
     agree: Callable[[PrunePlan], None] | None = None,
 ) -> PruneReport:
@@ -69,14 +69,14 @@ def prune(
 
     Args:
         module: It changes in place; its parameters stay the same objects.
-        optimizer: Its state is sliced with the parameters.
+        optimizer: One or several. Their state is sliced with the parameters.
         constants: Whether channels go that add a constant to layers with a bias of their own.
         agree: Called with the plan before anything changes, even if nothing is to go; it may refuse by an exception.
             Without, a module is refused that other processes train, too.
     """
     refuse_sharded(dict(module.named_parameters()))
     if optimizer is not None:
-        check_optimizer(optimizer, dict(module.named_parameters()))
+        meet_optimizers(optimizer, dict(module.named_parameters()), module._widths.shapes)
     graph = module.channels
     dead = find_dead(graph, module._training.latched)
     facts = ZeroFacts(graph)
@@ -93,7 +93,7 @@ def prune(
     return report
 
 
-def apply(module: CompressedModule, plan: PrunePlan, optimizer: torch.optim.Optimizer | None) -> None:
+def apply(module: CompressedModule, plan: PrunePlan, optimizer: Optimizers | None) -> None:
     """Obeys a plan: optimizer, parameters, buffers, graphs, in this order, each checked before it changes."""
     root = module._program.root
     slice_state(root, plan, optimizer)
@@ -117,7 +117,7 @@ def _forget_copies(module: CompressedModule) -> None:
     torch.clear_autocast_cache()
 
 
-def slice_state(root: nn.Module, plan: PrunePlan, optimizer: torch.optim.Optimizer | None = None) -> None:
+def slice_state(root: nn.Module, plan: PrunePlan, optimizer: Optimizers | None = None) -> None:
     """Slices what a plan slices, optimizer first, and adds to biases what they take over."""
     kept: dict[str, Kept] = {
         name: tuple(

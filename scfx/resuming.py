@@ -37,9 +37,11 @@ class Widths:
 
     Attributes:
         kept: By state-dict name and dimension, the original indices that are left, in order; all, where there is none.
+        shapes: By state-dict name, the shape that each parameter had at first.
     """
 
     kept: dict[tuple[str, int], Indices] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def follow(self, plan: PrunePlan) -> None:
         """Takes note of a removal."""

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from scfx.dead import find_dead, settled_means, trained_entries
+from scfx.counting import counts, forget_
+from scfx.dead import all_entries, find_dead, settled_means, trained_entries
 from scfx.dims import Var
 from scfx.facts import Mask
 from scfx.masks import over
-from scfx.optimizers import check_optimizer
+from scfx.optimizers import Optimizers, each_optimizer, meet_optimizers
 from scfx.quantizer import bound_quantizers_
 from scfx.zero_facts import Entries, fetch
 
@@ -42,32 +43,34 @@ class Training:
     step: int = 0
     latched: dict[Var, Mask] = field(default_factory=dict)
     _held: dict[str, torch.Tensor] = field(default_factory=dict)
-    _blockers: dict[str, torch.Tensor] = field(default_factory=dict)
+    _yielding: dict[str, _Yielding] = field(default_factory=dict)
     _fresh: bool = True
     _hooks: list[RemovableHandle] = field(default_factory=list)
-    _checked: weakref.ref[torch.optim.Optimizer] | None = None
+    _checked: tuple[weakref.ref[torch.optim.Optimizer], ...] = ()
 
     def copy(self) -> Training:
         """The same settings for a copy of the module, which looks for itself."""
         return Training(self.prune_every, self.release, self.step)
 
-    def update(self, module: CompressedModule, optimizer: torch.optim.Optimizer) -> PruneReport | None:
+    def update(self, module: CompressedModule, optimizer: Optimizers) -> PruneReport | None:
         """See `CompressedModule.update`."""
-        if self._checked is None or self._checked() is not optimizer:
-            check_optimizer(optimizer, dict(module.named_parameters()))
-            self._checked = weakref.ref(optimizer)
+        optimizers = each_optimizer(optimizer)
+        if tuple(known() for known in self._checked) != optimizers:
+            meet_optimizers(optimizers, dict(module.named_parameters()), module._widths.shapes)
+            self._checked = tuple(weakref.ref(each) for each in optimizers)
         quantizers = [quantizer for _, quantizer in module.quantizers()]
         died = bound_quantizers_(quantizers)
-        released = self._release(module, optimizer)
+        released = self._release(module, optimizers)
         self._hold(module)
         if quantizers and (died or released or self._fresh):
             self.look(module)
+            self._forget(module, optimizers)
         self.step += 1
         if self.prune_every is None or self.step % self.prune_every:
             return None
         if quantizers and not any(mask.any() for mask in self.latched.values()):
             return None
-        report = module.prune(optimizer)
+        report = module.prune(optimizers)
         return report if report else None
 
     def look(self, module: CompressedModule) -> None:
@@ -85,7 +88,10 @@ class Training:
             return
         dead = find_dead(graph, self.latched)
         self.latched = dead.removable
-        self._blockers = _on_device(module, dead.blockers)
+        self._yielding = {
+            name: _Yielding.of(fetch(module._program.root, name), mask)
+            for name, mask in _on_device(module, dead.yielding).items()
+        }
         gone = {axis: mask | dead.blocked.get(axis, mask) for axis, mask in dead.removable.items()}
         module._size = module._size.for_graph(graph, gone)
         self._take_hold(module)
@@ -116,19 +122,36 @@ class Training:
         self._fresh = True
 
     @torch.no_grad()
-    def _release(self, module: CompressedModule, optimizer: torch.optim.Optimizer) -> bool:
-        """A proximal L1 step on the blockers. Returns whether any of them has just reached zero."""
-        if not self._blockers:
+    def _release(self, module: CompressedModule, optimizers: tuple[torch.optim.Optimizer, ...]) -> bool:
+        """A proximal L1 step on the blockers. Returns whether one is zero that wasn't at the last look.
+
+        Those that are zero already are held down, too: which of them were zero when it was last looked for blockers
+        must not matter.
+        """
+        if not self._yielding:
             return False
-        rates = {id(p): float(group["lr"]) for group in optimizer.param_groups for p in group["params"]}
+        groups = (group for each in optimizers for group in each.param_groups)
+        rates = {id(p): float(group["lr"]) for group in groups for p in group["params"]}
         reached: list[torch.Tensor] = []
-        for name, mask in self._blockers.items():
+        for name, yielding in self._yielding.items():
             parameter = fetch(module._program.root, name)
-            entries = parameter.view(-1)[mask]
+            entries = parameter.view(-1)[yielding.entries]
             shrunk = entries.sign() * (entries.abs() - self.release * rates.get(id(parameter), 0.0)).clamp_min(0)
-            parameter.view(-1)[mask] = shrunk
-            reached.append(((shrunk == 0) & (entries != 0)).any())
+            parameter.view(-1)[yielding.entries] = shrunk
+            reached.append(((shrunk == 0) & ~yielding.zero).any())
         return bool(torch.stack(reached).any())
+
+    def _forget(self, module: CompressedModule, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:
+        """What optimizers that look at whole parameters could see of channels that can go, they don't from now on."""
+        counting = [each for each in optimizers if counts(each)]
+        if not counting or not any(mask.any() for mask in self.latched.values()):
+            return
+        for name, masks in all_entries(module.channels, self.latched).items():
+            tensor = fetch(module._program.root, name)
+            if isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad:
+                here = tuple(None if mask is None else torch.from_numpy(mask).to(tensor.device) for mask in masks)
+                for each in counting:
+                    forget_(each, tensor, here)
 
     @torch.no_grad()
     def _hold(self, module: CompressedModule) -> None:
@@ -150,6 +173,18 @@ class Training:
     def _reset_means(self, module: CompressedModule, means: Entries) -> None:
         for name, mask in _on_device(module, means).items():
             fetch(module._program.root, name).masked_fill_(mask, 0)
+
+
+@dataclass(frozen=True)
+class _Yielding:
+    """Entries of a parameter, flattened, that are to become zero, and which of them were at the last look."""
+
+    entries: torch.Tensor
+    zero: torch.Tensor
+
+    @classmethod
+    def of(cls, parameter: torch.Tensor, entries: torch.Tensor) -> _Yielding:
+        return cls(entries, parameter.detach().view(-1)[entries] == 0)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 import torch
@@ -31,11 +32,22 @@ def stepped(
     return optimizer, named
 
 
+class Rowwise(torch.optim.SGD):
+    """An optimizer with a number for each row, whose meaning is its own."""
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        super().step(closure)
+        for parameter in self.param_groups[0]["params"]:
+            self.state[parameter]["row_var"] = parameter.detach().square().sum(-1, keepdim=True)
+
+
 def test_unknown_state_is_named() -> None:
-    optimizer, named = stepped(torch.optim.Adafactor, (4,), (4, 6))
-    message = r"Adafactor keeps 'row_var' of shape \(4, 1\) for p1 of shape \(4, 6\).*SGD, Adam or AdamW"
+    optimizer, named = stepped(Rowwise, (), (4, 6))
+    message = r"Rowwise keeps 'row_var' of shape \(4, 1\) for p1 of shape \(4, 6\).*SGD, Adam or AdamW"
     with pytest.raises(OptimizerError, match=message):
         check_optimizer(optimizer, named)
+    with pytest.raises(OptimizerError, match="Rowwise keeps 'row_var'"):
+        check_optimizer([stepped(torch.optim.Adam, (2,))[0], optimizer], named)
     check_optimizer(optimizer, {"p0": named["p0"]})
 
 
@@ -52,6 +64,8 @@ def test_what_the_optimizer_does_not_own_is_named_in_short() -> None:
     [
         (None, "expected a torch.optim.Optimizer, got builtins.NoneType"),
         (torch.optim.SGD, "expected a torch.optim.Optimizer, got builtins.type"),
+        ([], "got none"),
+        ([torch.optim.SGD([nn.Parameter(torch.ones(2))]), None], "got builtins.NoneType"),
         (torch.optim.LBFGS([nn.Parameter(torch.ones(2))]), "one flat history"),
     ],
 )
