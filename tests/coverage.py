@@ -30,6 +30,7 @@ class Coverage:
         for plan in (plan for outcome in trials for plan in outcome.plans):
             self.rewrites["channels removed"] += sum(before - after for _, before, after in plan.channels)
             self.rewrites["tensors sliced"] += len(plan.kept)
+            self.rewrites["constants absorbed"] += len(plan.absorbed)
             for edits in plan.edits.values():
                 for edit in edits.values():
                     self.rewrites["arguments resized"] += len(edit.arguments)

@@ -11,7 +11,8 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,13 +20,16 @@ import torch
 from torch import Tensor
 
 import scfx
+from scfx.plan import PrunePlan
+from scfx.variations import other_sizes
 from tests.comparison import NotFiniteError, require_equal
 from tests.coverage import Coverage
 from tests.networks import OPERATIONS, Draft, Network, draft
-from tests.observation import float_outputs
+from tests.observation import float_outputs, restore, state_of
 from tests.oracle import Outcome, check_exact
 from tests.shrinking import shrink
 from tests.twin import IllConditionedError
+from tests.zeroing import Variant, zero_channels
 
 TRIALS = 5
 """How often a network is pruned, each time with other zeros."""
@@ -50,11 +54,13 @@ def check(network: Network, seed: int, trials: int = TRIALS) -> Iterator[Outcome
     """Require that pruning a network changes nothing, in several trials, because capturing takes most of the time."""
     model, example = network.build(seed), network.example()
     captured = scfx.compress(model, example, quantize=False)
+    inputs = of_any_size(network, captured)
+    absorbed = check_constants(copy.deepcopy(captured), inputs, seed)
     for trial in range(trials):
         net = copy.deepcopy(captured)
-        yield check_exact(
+        outcome = check_exact(
             copy.deepcopy(model),
-            example,
+            inputs,
             net=net,
             name="random network",
             seed=seed + trial,
@@ -62,7 +68,47 @@ def check(network: Network, seed: int, trials: int = TRIALS) -> Iterator[Outcome
             thorough=False,
             everything_first=trial == 0,
         )
+        outcome.plans += [absorbed] if trial == 0 else []
+        yield outcome
         check_final(net.eval(), example)
+
+
+def of_any_size(network: Network, net: scfx.CompressedModule) -> Callable[[int, int], tuple[Tensor, ...]]:
+    """Return what makes inputs of a batch size from a seed: from odd ones of other sizes than those captured.
+
+    Where the network holds for no others, all are of those.
+    """
+    example = network.example()
+    found = other_sizes(net._program.call, example, {})
+    shapes = [tuple(leaf.shape[1:]) for leaf in (example if found is None else found[0])]
+    return lambda batch, seed: network.example(batch, seed, shapes if seed % 2 else None)
+
+
+def check_constants(
+    net: scfx.CompressedModule, inputs: Callable[[int, int], tuple[Tensor, ...]], seed: int
+) -> PrunePlan:
+    """Require that outputs stay as they are in both modes when what a layer can take over goes; return what went."""
+    ways: tuple[Variant, ...] = ("weights", "partly")
+    zero_channels(net, net.channels, random.Random(seed), variants=ways, whole_axes=False)
+    expected = outputs_of(net, inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a graph that fails on random numbers has no constants
+        plan = net.prune(constants=True).plan
+    require_equal(outputs_of(net, inputs), expected, "random network, constants absorbed")
+    return plan
+
+
+def outputs_of(net: scfx.CompressedModule, inputs: Callable[[int, int], tuple[Tensor, ...]]) -> dict[str, Tensor]:
+    """Return all outputs in both modes for inputs of two sizes. What running changes is put back."""
+    state = state_of(net)
+    found: dict[str, Tensor] = {}
+    for training in (False, True):
+        for batch, seed in ((2, 0), (3, 1)):
+            with torch.no_grad():
+                made = float_outputs(net.train(training)(*inputs(batch, seed)))
+            found |= {f"output {n}, train {training}, batch {batch}": output for n, output in enumerate(made)}
+            restore(net, state)
+    return found
 
 
 def check_final(net: scfx.CompressedModule, example: tuple[Tensor, ...]) -> None:

@@ -22,6 +22,7 @@ from tests import (
     network_attention,
     network_layers,
     network_norms,
+    network_recurrent,
     network_regrouping,
     network_sequences,
     network_shapes,
@@ -36,6 +37,7 @@ __all__ = [
     "network_attention",
     "network_layers",
     "network_norms",
+    "network_recurrent",
     "network_regrouping",
     "network_sequences",
     "network_shapes",
@@ -76,10 +78,14 @@ Recipe = tuple[str, Numbers]
 
 @dataclass(frozen=True)
 class Network:
-    """A program: the source of a class `Net(nn.Module)` and the shapes of its inputs without the batch."""
+    """A program: the source of a class `Net(nn.Module)` and the shapes of its inputs without the batch.
+
+    Where there is a `vocabulary`, the first input holds indices below it; all others are normally distributed.
+    """
 
     source: str
     input_shapes: tuple[tuple[int, ...], ...]
+    vocabulary: int = 0
 
     def build(self, seed: int = 0) -> nn.Module:
         """Return the network in float64 with random weights and, where it has a batch norm, random statistics."""
@@ -95,14 +101,21 @@ class Network:
                 _randomise(module)
         return net
 
-    def example(self, batch: int = 2, seed: int = 0) -> tuple[Tensor, ...]:
-        """Return normally distributed inputs."""
+    def example(
+        self, batch: int = 2, seed: int = 0, shapes: Sequence[tuple[int, ...]] | None = None
+    ) -> tuple[Tensor, ...]:
+        """Return random inputs of these shapes without the batch, or of those that the network is made for."""
         generator = torch.Generator().manual_seed(seed)
-        return tuple(torch.randn((batch, *s), dtype=torch.float64, generator=generator) for s in self.input_shapes)
+        shapes = shapes or self.input_shapes
+        made = [torch.randn((batch, *shape), dtype=torch.float64, generator=generator) for shape in shapes]
+        if self.vocabulary:
+            made[0] = torch.randint(self.vocabulary, (batch, *shapes[0]), generator=generator)
+        return tuple(made)
 
     def __repr__(self) -> str:
         inputs = ", ".join(str(("batch", *shape)) for shape in self.input_shapes)
-        return f"\n{IMPORTS}\n# inputs: {inputs}\n{self.source}"
+        below = f"; the first are indices below {self.vocabulary}" if self.vocabulary else ""
+        return f"\n{IMPORTS}\n# inputs: {inputs}{below}\n{self.source}"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Print as source in hypothesis's reports too, which would show the fields of a dataclass."""
@@ -143,11 +156,19 @@ class Draft:
     """For each output, which of the values without a reader it reads, 0 is the last, and how it ends (see `_head`)."""
     last: bool = False
     """Whether the inputs are sequences."""
+    vocabulary: int = 0
+    """Of how many rows a table is that the first input is looked up in, if it is."""
 
     def write(self) -> Network:
         """Write the program."""
         b = Builder([Value(f"x{i}", tuple(shape), self.last) for i, shape in enumerate(self.inputs)])
         arguments = ", ".join(value.name for value in b.values)
+        shapes = list(self.inputs)
+        if self.vocabulary:
+            shapes[0], width = shapes[0][:-1], shapes[0][-1]
+            table = b.attribute(f"nn.Embedding({self.vocabulary}, {width})")
+            b.values[0] = Value("e0", self.inputs[0], True)
+            b.lines.append(f"e0 = {table}(x0)")
         for name, numbers in self.recipes:
             OPERATIONS[name](b, numbers)
         unread = b.unread()
@@ -157,7 +178,7 @@ class Draft:
         source = (
             f"class Net(nn.Module):\n    def __init__(self):\n{setup}\n\n    def forward(self, {arguments}):\n{body}\n"
         )
-        return Network(source + "\n", self.inputs)
+        return Network(source + "\n", tuple(shapes), self.vocabulary)
 
 
 Choose = Callable[[Sequence[Any]], Any]
@@ -189,7 +210,7 @@ def draft(choose: Choose, most: int = 14, favourites: tuple[str, ...] = ()) -> D
     while len(recipes) < most and choose(range(8)):
         recipes.append(recipe())
     heads = [(index, choose((0, 1, 0, 5, 0, 1, 3))) for index in range(choose((1, 2, 3)))]
-    return Draft(tuple(inputs), tuple(recipes), tuple(heads), last)
+    return Draft(tuple(inputs), tuple(recipes), tuple(heads), last, choose((0, 0, 5)) if last else 0)
 
 
 @st.composite

@@ -18,6 +18,8 @@ def smaller(draft: Draft) -> Iterator[Draft]:
     for i, head in enumerate(draft.heads):
         if head != (0, 0):
             yield replace(draft, heads=(*draft.heads[:i], (0, 0), *draft.heads[i + 1 :]))
+    if draft.vocabulary:
+        yield replace(draft, vocabulary=0)
     if len(draft.inputs) > 1:
         yield replace(draft, inputs=draft.inputs[:1])
     for i, (name, numbers) in enumerate(recipes):
