@@ -24,8 +24,6 @@ class Planted:
     use: Callable[[Any, Tensor], Tensor]
     groups: int = 1
     """Groups of the convolution in the middle."""
-    operations: tuple[str, ...] = ()
-    """Operations of random networks that use the operator."""
 
     def build(self) -> nn.Module:
         torch.manual_seed(0)
