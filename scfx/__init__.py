@@ -2,8 +2,18 @@
 
 from scfx import distributed
 from scfx.channels import Axis, ChannelGraph, Member
+from scfx.checkpoint import load_checkpoint, save_checkpoint
 from scfx.compress import CompressedModule, channel_graph, compress
-from scfx.errors import CaptureError, InputError, ModelError, OptimizerError, PlanError, ScfxError, UnknownNameError
+from scfx.errors import (
+    CaptureError,
+    CheckpointError,
+    InputError,
+    ModelError,
+    OptimizerError,
+    PlanError,
+    ScfxError,
+    UnknownNameError,
+)
 from scfx.size import CostKind
 
 __version__ = "0.1.0"
@@ -12,6 +22,7 @@ __all__ = [
     "Axis",
     "CaptureError",
     "ChannelGraph",
+    "CheckpointError",
     "CompressedModule",
     "CostKind",
     "InputError",
@@ -24,4 +35,6 @@ __all__ = [
     "channel_graph",
     "compress",
     "distributed",
+    "load_checkpoint",
+    "save_checkpoint",
 ]

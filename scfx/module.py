@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
@@ -11,12 +12,14 @@ from torch import Tensor, fx, nn
 from scfx.channels import ChannelGraph, Kept
 from scfx.errors import InputError
 from scfx.finalizing import finalized
+from scfx.following import copies_within
+from scfx.groups import param_groups
 from scfx.optimizers import Optimizers, meet_optimizers
 from scfx.parallel import refuse_sharded
 from scfx.program import MODES, Mode, Program, graph_module
 from scfx.pruning import PruneReport, apply, prune
 from scfx.quantizer import Quantizer
-from scfx.resuming import Widths, check_names, check_shapes, is_entry, plan_to, take_entries
+from scfx.resuming import Saved, Widths, channels_of, check_names, is_entry, marked_entries, plan_from
 from scfx.size import CostKind, SizeModel
 from scfx.training import Training
 
@@ -46,6 +49,7 @@ class CompressedModule(nn.Module):
         self._channels: ChannelGraph | None = None
         self._size = SizeModel.of(self.channels)
         self._training = Training()
+        self._followers: list[weakref.ref[CompressedModule]] = []
         self._widths = Widths(shapes={name: tuple(p.shape) for name, p in program.root.named_parameters()})
         self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
 
@@ -98,15 +102,17 @@ class CompressedModule(nn.Module):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        self._widths.save(destination, prefix, self._training.step)
+        latched = marked_entries(self.channels, self._training.latched)
+        Saved(self._widths, self._training.step, latched).save(destination, prefix)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        wanted, step = take_entries(state_dict, prefix)
-        plan = plan_to(self.channels, self._widths, wanted)
-        check_shapes(self._own_state(), plan, state_dict, prefix)
+        saved, plan = plan_from(self, state_dict, prefix)
+        for key in [key for key in state_dict if key.startswith(prefix) and is_entry(key.removeprefix(prefix))]:
+            del state_dict[key]
         if plan:
             apply(self, plan, None)
-        self._training.step = step
+        self._training.step = saved.step
+        self._training.latched = channels_of(self.channels, saved.latched)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _apply(self, fn: Any, recurse: bool = True) -> CompressedModule:
@@ -124,6 +130,7 @@ class CompressedModule(nn.Module):
         other._size = self._size.for_graph(other.channels)
         other._widths = Widths(dict(self._widths.kept), self._widths.shapes)
         other._training = self._training.copy()
+        other._training.latched = channels_of(other.channels, marked_entries(self.channels, self._training.latched))
         other._training.again(other)
         other.training = self.training
         return other
@@ -176,21 +183,7 @@ class CompressedModule(nn.Module):
             weight_decay: L2 of the weights; biases, norms and quantizers have none.
             quantizer_lr, quantizer_eps: Of the quantizers; the large eps keeps the first steps of the bit depths small.
         """
-        own = {id(parameter) for _, quantizer in self.quantizers() for parameter in quantizer.parameters()}
-        rest = [parameter for parameter in self.parameters() if id(parameter) not in own and parameter.requires_grad]
-        weights = [parameter for parameter in rest if parameter.dim() > 1]
-        others = [parameter for parameter in rest if parameter.dim() <= 1]
-        groups = [
-            {"params": weights, "lr": lr, "eps": 1e-5, "weight_decay": weight_decay},
-            {"params": others, "lr": lr, "eps": 1e-5, "weight_decay": 0.0},
-            {
-                "params": [parameter for _, quantizer in self.quantizers() for parameter in quantizer.parameters()],
-                "lr": quantizer_lr,
-                "eps": quantizer_eps,
-                "weight_decay": 0.0,
-            },
-        ]
-        return [group for group in groups if group["params"]]
+        return param_groups(self, lr, weight_decay, quantizer_lr, quantizer_eps)
 
     def size(self) -> Tensor:
         """Average bits per original weight: a scalar, differentiable in the bit depths (the paper's equations 3 to 5).
@@ -255,6 +248,24 @@ class CompressedModule(nn.Module):
             OptimizerError: The optimizer does not own the parameters, or its state can't be sliced. Nothing changes.
         """
         return self._training.update(self, optimizer)
+
+    def add_follower(self, follower: nn.Module) -> None:
+        """From now on a copy of this module, or what holds one, loses the channels that this module loses.
+
+        It is for averages of the weights: `torch.optim.swa_utils.AveragedModel(net)`. Their channels that can go take
+        on what this module has there (zeros, that is) on the same step, whether they are removed then or later.
+
+        Args:
+            follower: It is not kept alive by this.
+
+        Raises:
+            InputError: It holds no copy of this module as it is now.
+        """
+        self._followers += [weakref.ref(copy) for copy in copies_within(self, follower)]
+
+    def followers(self) -> list[CompressedModule]:
+        """The copies that lose the channels that this module loses."""
+        return [alive for follower in self._followers if (alive := follower()) is not None]
 
     def prune(self, optimizer: Optimizers | None = None, constants: bool = False) -> PruneReport:
         """Removes what can be removed without changing what is computed.

@@ -93,22 +93,26 @@ def check_optimizer(optimizers: object, parameters: Mapping[str, nn.Parameter]) 
             "requires_grad_(False)"
         )
     for optimizer in several:
-        _check_state(optimizer, parameters)
+        for name, parameter in parameters.items():
+            check_state(optimizer, name, parameter.shape, optimizer.state.get(parameter, {}))
 
 
-def _check_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]) -> None:
+def check_state(optimizer: torch.optim.Optimizer, name: str, shape: torch.Size, state: Mapping[str, Any]) -> None:
+    """Checks that it is known how to slice what an optimizer keeps for a parameter of this name and shape.
+
+    Raises:
+        OptimizerError: It is not.
+    """
     kind = type(optimizer).__name__
-    for name, parameter in parameters.items():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            for tensor in _tensors(value):
-                known = _is_number(key, tensor) or tensor.shape == parameter.shape
-                if not (known or is_factor(optimizer, key, tensor.shape, parameter.shape)):
-                    raise OptimizerError(
-                        f"{kind} keeps {key!r} of shape {tuple(tensor.shape)} for {name} of shape "
-                        f"{tuple(parameter.shape)}: neither a number nor shaped like the parameter, so it is not known "
-                        "how to slice it; use an element-wise optimizer such as SGD, Adam or AdamW, or prune without "
-                        "an optimizer and build a new one"
-                    )
+    for key, value in state.items():
+        for tensor in _tensors(value):
+            known = _is_number(key, tensor) or tensor.shape == shape
+            if not (known or is_factor(optimizer, key, tensor.shape, shape)):
+                raise OptimizerError(
+                    f"{kind} keeps {key!r} of shape {tuple(tensor.shape)} for {name} of shape {tuple(shape)}: neither "
+                    "a number nor shaped like the parameter, so it is not known how to slice it; use an element-wise "
+                    "optimizer such as SGD, Adam or AdamW, or prune without an optimizer and build a new one"
+                )
 
 
 def slice_optimizer(optimizers: Optimizers, kept: Mapping[nn.Parameter, Kept]) -> int:

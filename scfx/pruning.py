@@ -12,6 +12,8 @@ from torch._dynamo.eval_frame import remove_from_cache
 
 from scfx.constants import find_constants
 from scfx.dead import Dead, find_absorbable, find_dead, worth_removing
+from scfx.errors import InputError
+from scfx.following import check_alike
 from scfx.optimizers import Kept, Optimizers, meet_optimizers, slice_buffer_, slice_optimizer, slice_parameter_
 from scfx.parallel import refuse_sharded, refuse_wrapped
 from scfx.passes.prune import Prune
@@ -77,6 +79,11 @@ def prune(
     refuse_sharded(dict(module.named_parameters()))
     if optimizer is not None:
         meet_optimizers(optimizer, dict(module.named_parameters()), module._widths.shapes)
+    if constants and module.followers():
+        raise InputError(
+            "constants=True measures what channels add to the layers behind them, which is another number in each copy "
+            "that follows this module (net.add_follower): prune without it, or finalize() in the end"
+        )
     graph = module.channels
     dead = find_dead(graph, module._training.latched)
     facts = ZeroFacts(graph)
@@ -95,7 +102,9 @@ def prune(
 
 def apply(module: CompressedModule, plan: PrunePlan, optimizer: Optimizers | None) -> None:
     """Obeys a plan: optimizer, parameters, buffers, graphs, in this order, each checked before it changes."""
-    root = module._program.root
+    root, followers = module._program.root, module.followers()
+    for follower in followers:
+        check_alike(module, follower)
     slice_state(root, plan, optimizer)
     for mode in MODES:
         Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
@@ -105,6 +114,8 @@ def apply(module: CompressedModule, plan: PrunePlan, optimizer: Optimizers | Non
     module._channels = None
     module._training.latched = {}
     module._training.observe(module)
+    for follower in followers:
+        apply(follower, plan, None)
 
 
 def _forget_copies(module: CompressedModule) -> None:

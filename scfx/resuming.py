@@ -1,20 +1,22 @@
 """Which of the original indices are left, as plain tensors in the state dict, so that a fresh module can follow.
 
 A state dict of a module that has lost channels says for each dimension that shrank which of its original indices stayed
-(`_scfx.kept.<dim>.<name>`, int64), and how many updates were done (`_scfx.step`). They are tensors like all others, so
-that any format can hold them. A module that has lost nothing and was never updated adds nothing.
+(`_scfx.kept.<dim>.<name>`, int64), which channels wait for their removal (`_scfx.latched.<dim>.<name>`), and how many
+updates were done (`_scfx.step`). They are tensors like all others, so that any format can hold them. A module that has
+lost nothing and was never updated adds nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from scfx.errors import CheckpointError
 from scfx.masks import over
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
     from scfx.channels import ChannelGraph
     from scfx.dims import Var
     from scfx.facts import Mask
+    from scfx.module import CompressedModule
+    from scfx.zero_facts import Channels
 
-_KEPT, _STEP = "_scfx.kept.", "_scfx.step"
+_KEPT, _LATCHED, _STEP = "_scfx.kept.", "_scfx.latched.", "_scfx.step"
 _NAMES_SHOWN = 5
 
 Indices = NDArray[np.int64]
@@ -51,36 +55,78 @@ class Widths:
                     before = self.kept.get((name, dim))
                     self.kept[name, dim] = index if before is None else before[index]
 
-    def save(self, state: MutableMapping[str, Any], prefix: str, step: int) -> None:
-        """Adds the entries to a state dict."""
-        for (name, dim), index in self.kept.items():
-            state[f"{prefix}{_KEPT}{dim}.{name}"] = torch.from_numpy(index.copy())
-        if step:
-            state[f"{prefix}{_STEP}"] = torch.tensor(step)
 
+@dataclass(frozen=True)
+class Saved:
+    """What a state dict says of the module beside its tensors.
 
-def take_entries(state: MutableMapping[str, Any], prefix: str) -> tuple[Widths, int]:
-    """Takes the entries out of a state dict.
-
-    Returns:
-        The widths of the module that was saved, and the number of updates it had seen.
-
-    Raises:
-        CheckpointError: An entry is not what this module writes.
+    Attributes:
+        widths: What was left of every dimension.
+        step: The number of updates it had seen.
+        latched: By state-dict name and dimension, the indices of channels that could go and waited for it. Which one
+            of an axis stays when all could go depends on which of them could first.
     """
-    widths, step = Widths(), 0
-    for key in [key for key in state if key.startswith(prefix) and is_entry(key.removeprefix(prefix))]:
-        value = state.pop(key)
-        if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
-            raise CheckpointError(f"{key} of the state dict is no tensor of whole numbers; the state dict is damaged")
-        dim, _, name = key.removeprefix(prefix + _KEPT).partition(".")
-        if key == prefix + _STEP and value.numel() == 1:
-            step = int(value)
-        elif key.startswith(prefix + _KEPT) and dim.isdecimal() and value.dim() == 1:
-            widths.kept[name, int(dim)] = value.detach().cpu().to(torch.int64).numpy()
-        else:
-            raise CheckpointError(f"{key} of the state dict is not known to this version of scfx")
-    return widths, step
+
+    widths: Widths
+    step: int = 0
+    latched: Mapping[tuple[str, int], Indices] = field(default_factory=dict)
+
+    def save(self, state: MutableMapping[str, Any], prefix: str) -> None:
+        """Adds the entries to a state dict."""
+        for kind, entries in ((_KEPT, self.widths.kept), (_LATCHED, self.latched)):
+            for (name, dim), index in entries.items():
+                state[f"{prefix}{kind}{dim}.{name}"] = torch.from_numpy(index.copy())
+        if self.step:
+            state[f"{prefix}{_STEP}"] = torch.tensor(self.step)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], prefix: str = "") -> Saved:
+        """Reads the entries of a state dict.
+
+        Raises:
+            CheckpointError: An entry is not what this module writes.
+        """
+        step = 0
+        found: dict[str, dict[tuple[str, int], Indices]] = {_KEPT: {}, _LATCHED: {}}
+        for key in [key for key in state if key.startswith(prefix) and is_entry(key.removeprefix(prefix))]:
+            value = state[key]
+            if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
+                raise CheckpointError(
+                    f"{key} of the state dict is no tensor of whole numbers; the state dict is damaged"
+                )
+            kind = next((kind for kind in found if key.startswith(prefix + kind)), "")
+            dim, _, name = key.removeprefix(prefix + kind).partition(".")
+            if key == prefix + _STEP and value.numel() == 1:
+                step = int(value)
+            elif kind and dim.isdecimal() and value.dim() == 1:
+                found[kind][name, int(dim)] = value.detach().cpu().to(torch.int64).numpy()
+            else:
+                raise CheckpointError(f"{key} of the state dict is not known to this version of scfx")
+        return cls(Widths(found[_KEPT]), step, found[_LATCHED])
+
+
+def marked_entries(graph: ChannelGraph, channels: Channels) -> dict[tuple[str, int], Indices]:
+    """Marked channels in a form that does without axes: the indices that they occupy where their axis is first met."""
+    result: dict[tuple[str, int], Indices] = {}
+    for axis in graph.axes:
+        first = axis.members[0]
+        for channel in np.flatnonzero(channels.get(axis._var, np.zeros(0, bool))):
+            before = result.get((first.name, first.dim), np.zeros(0, np.int64))
+            result[first.name, first.dim] = np.union1d(before, first.indices(int(channel)))
+    return result
+
+
+def channels_of(graph: ChannelGraph, entries: Mapping[tuple[str, int], Indices]) -> Channels:
+    """The channels that `marked_entries` tells of."""
+    result: Channels = {}
+    for axis in graph.axes:
+        first = axis.members[0]
+        marked = entries.get((first.name, first.dim))
+        if marked is not None and axis.pinned is None:
+            mask = np.array([np.isin(first.indices(channel), marked).all() for channel in range(axis.size)], bool)
+            if mask.any():
+                result[axis._var] = mask
+    return result
 
 
 def plan_to(graph: ChannelGraph, present: Widths, wanted: Widths) -> PrunePlan:
@@ -115,9 +161,21 @@ def plan_to(graph: ChannelGraph, present: Widths, wanted: Widths) -> PrunePlan:
     return make_plan(graph, removed)
 
 
+def plan_from(module: CompressedModule, state: Mapping[str, Any], prefix: str = "") -> tuple[Saved, PrunePlan]:
+    """What a state dict says of the module that was saved, and how this one gets its shapes. It changes nothing.
+
+    Raises:
+        CheckpointError: It is the state of another module, or of one that has channels that are lost here.
+    """
+    saved = Saved.of(state, prefix)
+    plan = plan_to(module.channels, module._widths, saved.widths)
+    _check_shapes(module, plan, state, prefix)
+    return saved, plan
+
+
 def is_entry(key: str) -> bool:
     """Whether a key of a module's own state dict is one of the entries that are written here."""
-    return key.startswith((_KEPT, _STEP))
+    return key.startswith((_KEPT, _LATCHED, _STEP))
 
 
 def check_names(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -133,15 +191,17 @@ def check_names(own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         raise _other(" and ".join(f"{_few(names)} {what}" for names, what in found if names))
 
 
-def check_shapes(own: Mapping[str, Any], plan: PrunePlan, state: Mapping[str, Any], prefix: str) -> None:
+def _check_shapes(module: nn.Module, plan: PrunePlan, state: Mapping[str, Any], prefix: str) -> None:
     """Compares the shapes in a state dict with those that this module will have after the plan.
 
     Raises:
         CheckpointError: Some differ.
     """
-    for name, tensor in own.items():
+    first: dict[int, str] = {}  # plans know a tensor that has several names by the first of them
+    tensors = (module.named_parameters(remove_duplicate=False), module.named_buffers(remove_duplicate=False))
+    for name, tensor in chain(*tensors):
         value = state.get(prefix + name)
-        kept = plan.kept.get(name, (None,) * tensor.dim())
+        kept = plan.kept.get(first.setdefault(id(tensor), name), (None,) * tensor.dim())
         sizes = [size if index is None else len(index) for size, index in zip(tensor.shape, kept, strict=True)]
         if isinstance(value, Tensor) and list(value.shape) != sizes:
             raise _other(f"{prefix}{name} has the shape {tuple(value.shape)} there and {tuple(sizes)} here")

@@ -17,6 +17,7 @@ from scfx.counting import counts, forget_
 from scfx.dead import all_entries, find_dead, settled_means, trained_entries
 from scfx.dims import Var
 from scfx.facts import Mask
+from scfx.following import hand_over
 from scfx.masks import over
 from scfx.optimizers import Optimizers, each_optimizer, meet_optimizers
 from scfx.quantizer import bound_quantizers_
@@ -78,6 +79,8 @@ class Training:
         self._reset_means(module, settled_means(module.channels))
         self.observe(module)
         self._silence(module)
+        for follower in module.followers():
+            hand_over(module, follower, self.latched)
 
     def observe(self, module: CompressedModule) -> None:
         """Finds out what can go and what is in the way, and changes nothing."""
@@ -117,7 +120,6 @@ class Training:
 
     def again(self, module: CompressedModule) -> None:
         """After tensors have been loaded, moved or cast: what was found out before doesn't hold any more."""
-        self.latched = {}
         self.observe(module)
         self._fresh = True
 

@@ -133,3 +133,22 @@ def test_another_state_is_refused_untouched(narrow: scfx.CompressedModule, how: 
         net.load_state_dict(state)
     assert_same(before, net.state_dict())
     assert net.channels.axes[0].size == 8
+
+
+def test_which_channel_stays_when_all_could_go_is_remembered() -> None:
+    """It is the one that could go last, which may have been before the module was saved."""
+    net = fresh()
+    net.prune_every = None
+    optimizer = torch.optim.SGD(net.parameters(), 0.0)
+    for dead in (slice(0, 5), slice(0, 8)):
+        with torch.no_grad():
+            net.get_parameter("branch.weight_quantizer.bits")[dead] = 0
+            net.get_parameter("branch.bias")[dead] = 0
+        net.update(optimizer)
+    other, copied = fresh(seed=1), copy.deepcopy(net)
+    other.load_state_dict(through_a_file(net.state_dict()))
+    for each in (net, other, copied):
+        each.prune()
+    assert net.state_dict()["_scfx.kept.0.branch.weight"].tolist() == [5]
+    assert_same(net.state_dict(), other.state_dict())
+    assert_same(net.state_dict(), copied.state_dict())
