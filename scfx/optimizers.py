@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from scfx.counting import Shape, is_factor, keep_counting, rescaled
+from scfx.elementwise import warn_unless_elementwise
 from scfx.errors import OptimizerError, PlanError
 from scfx.parallel import refuse_sharded
 
@@ -64,6 +65,7 @@ def meet_optimizers(
     several = each_optimizer(optimizers)
     check_optimizer(several, parameters)
     for each in several:
+        warn_unless_elementwise(each)
         keep_counting(each, {parameter: shapes[name] for name, parameter in parameters.items()}, stepped)
     return several
 
