@@ -20,6 +20,7 @@ from scfx.causality import masks_as_given
 from scfx.chance import Chance
 from scfx.equations import Equation, equations_of, multiples
 from scfx.errors import CaptureError, InputError
+from scfx.finite import AllFinite
 from scfx.formulas import ShortFormulas
 from scfx.guards import Guard, frozen_places, guards_of
 from scfx.leaves import names_of, register_dataclasses
@@ -152,10 +153,16 @@ def _export(
             short,
             drawn_outside_torch() as drawn,
             Chance() as chance,
+            AllFinite() as finite,
         ):
             exported = torch.export.export(module, args, kwargs, dynamic_shapes=free, strict=False)
         said = "The model draws from {} in {} mode: the graph has what was drawn at capture."
-        return exported, (*map(str, chance.decisions), *(said.format(source, mode) for source in drawn))
+        asked = "The model asks whether values are finite{}. The graph takes it that they are."
+        return exported, (
+            *map(str, chance.decisions),
+            *(said.format(source, mode) for source in drawn),
+            *map(asked.format, finite.places),
+        )
     except Exception as error:
         if every_size:
             raise

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from scfx.source import frame_text, is_users
+from scfx.source import frame_text, users_frames
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Chance(TorchFunctionMode):
         likely = coin.chance > 0.5
         other = 1 - coin.chance if likely else coin.chance
         if other > 0:
-            frames = [frame for frame in traceback.extract_stack() if is_users(frame.filename)]
+            frames = users_frames(traceback.extract_stack())
             self.decisions[Decision(frame_text(frames[-1]) if frames else "", other)] = None
         return likely
 

@@ -15,7 +15,7 @@ from torch import fx
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._sympy.printers import PythonPrinter
 
-from scfx.source import frame_text, is_users
+from scfx.source import frame_text, users_frames
 
 _SHAPE = re.compile(r"([\w.\[\]'\"]+)\.shape\[(\d+)\]")
 
@@ -121,6 +121,6 @@ def guard_place(guard: Any) -> str:
 
 def _text(place: Any) -> str:
     for frame in (getattr(place, "framework_loc", None), getattr(place, "maybe_user_loc", None)):
-        if isinstance(frame, FrameSummary) and is_users(frame.filename):
+        if isinstance(frame, FrameSummary) and users_frames([frame]):
             return frame_text(frame)
     return ""

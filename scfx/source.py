@@ -5,22 +5,31 @@ from __future__ import annotations
 import linecache
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 
 _OURS = (str(Path(torch.__file__).parent) + "/", str(Path(__file__).parent) + "/", "<")
+
+#: Methods that torch calls on its way to an operator: they stand between the model and torch.
+HANDLERS = ("__torch_function__", "__torch_dispatch__")
+
 _STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + "/"
 
 
 def user_line(error: BaseException) -> str:
     """Return ` at file:line in function: code` for the innermost frame of the user's own source, if there is one."""
     for cause in _causes(error):
-        frames = [frame for frame in traceback.extract_tb(cause.__traceback__) if is_users(frame.filename)]
+        frames = users_frames(traceback.extract_tb(cause.__traceback__))
         if frames:
             return frame_text(frames[-1])
     return ""
+
+
+def users_frames(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    """Return the frames of the user's own source; what handles each call of torch is none, whoever wrote it."""
+    return [frame for frame in frames if is_users(frame.filename) and frame.name not in HANDLERS]
 
 
 def frame_text(frame: traceback.FrameSummary) -> str:

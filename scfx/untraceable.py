@@ -49,6 +49,11 @@ def reason(error: BaseException) -> str:
             "or set model.config.use_cache = False. If it is a class of your own, make it a dataclass, a named tuple "
             "or a dict."
         )
+    if type(error).__name__ == "GuardOnDataDependentSymNode":
+        return (
+            "what the model does there depends on the numbers in a tensor and not on shapes alone, and a graph has one "
+            "way only. Take the decision outside of the model, or by a flag that stays as it is."
+        )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return f"{type(error).__name__}: {text[:400]}"

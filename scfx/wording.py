@@ -16,7 +16,7 @@ from scfx.flow import path_of
 from scfx.program import MODES
 from scfx.signatures.binding import Binding
 from scfx.signatures.pattern import Pattern
-from scfx.source import is_users
+from scfx.source import HANDLERS, is_users
 from scfx.symbolic import size_text
 
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>\S+)\n(?P<code>[^\n]*)')
@@ -63,7 +63,8 @@ def group_axes(graph: ChannelGraph) -> frozenset[Var]:
 
 def source_line(node: fx.Node) -> str:
     """Where in the user's source a node comes from, as "file.py:12: the code"; "" where that isn't known."""
-    frames = [match for match in _FRAME.finditer(str(node.meta.get("stack_trace") or "")) if is_users(match["file"])]
+    found = _FRAME.finditer(str(node.meta.get("stack_trace") or ""))
+    frames = [match for match in found if is_users(match["file"]) and match["function"] not in HANDLERS]
     if not frames:
         return ""
     frame = frames[-1]
