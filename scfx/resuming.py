@@ -157,7 +157,10 @@ def plan_to(graph: ChannelGraph, present: Widths, wanted: Widths) -> PrunePlan:
         for dim, term in enumerate(dims):
             mask = over(term, kept)
             if not np.array_equal(mask, left.get((name, dim), np.ones_like(mask))):
-                raise _other(f"dimension {dim} of {name} can't lose what it has lost there")
+                raise _other(
+                    f"dimension {dim} of {name} can't lose what it has lost there; if it was compressed with "
+                    "branches=True, so must this one be"
+                )
     return make_plan(graph, removed)
 
 

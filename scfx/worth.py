@@ -20,9 +20,10 @@ from scfx.signatures.merging import OPERANDS, place_of, places_of
 from scfx.signatures.pattern import Binding
 from scfx.signatures.resizing import kept_size
 
-#: What adding into some channels costs more than adding does, in multiplications for each element of the sum: measured
-#: by `benchmarks/merging.py`, forward and backward.
-ADDING = 100
+#: What adding into some channels costs more than adding does, in multiplications for each element of the sum. By itself
+#: it is 5 to 160, forward and backward (`python -m benchmarks.merging`); whole networks on one core were no slower in
+#: training from about 250 on.
+ADDING = 250
 
 
 @dataclass(frozen=True)
