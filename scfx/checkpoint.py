@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from scfx.errors import CheckpointError
+from scfx.errors import CheckpointError, InputError
 from scfx.module import CompressedModule
 from scfx.optimizers import Optimizers, each_optimizer
 from scfx.packing import digest, pack, unpack
@@ -29,7 +29,8 @@ def save_checkpoint(path: str | os.PathLike[str], net: CompressedModule, optimiz
     """Writes a training run to a file, so that `load_checkpoint` can go on with it bit for bit.
 
     The file appears at once and whole, or not at all: it is written under another name beside it, brought to disk, and
-    renamed. A run that is killed while it writes may leave a hidden file that ends in `.part`.
+    renamed. A run that is killed while it writes may leave a hidden file beside it. Of several processes that train
+    together one writes, and each of them reads.
 
     Args:
         path: The file; it is replaced if it exists.
@@ -41,7 +42,9 @@ def save_checkpoint(path: str | os.PathLike[str], net: CompressedModule, optimiz
 
     Raises:
         CheckpointError: Something can't be held by such a file. Nothing was written.
+        InputError: `net` is no compressed module.
     """
+    _check_net(net)
     optimizers = each_optimizer(optimizer)
     state = {
         "net": net.state_dict(),
@@ -58,8 +61,11 @@ def save_checkpoint(path: str | os.PathLike[str], net: CompressedModule, optimiz
     metadata = {"format": FORMAT, "version": VERSION, "content": text, "checksum": digest(tensors, text)}
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    temporary.touch()
     try:
+        mode = temporary.stat().st_mode  # safetensors puts a file in its place that only its owner can read
         save_file(tensors, temporary, metadata)
+        temporary.chmod(mode)
         _to_disk(temporary)
         os.replace(temporary, path)
     except BaseException:
@@ -90,7 +96,9 @@ def load_checkpoint(
         CheckpointError: The file is damaged or of another format, or belongs to another model or run. Nothing has
             changed then.
         FileNotFoundError: There is no such file.
+        InputError: `net` is no compressed module, or something given has no state.
     """
+    _check_net(net)
     content = _read(Path(path))
     return restore_all(content, net, each_optimizer(optimizer), extra)
 
@@ -120,6 +128,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{damaged}{error}; take an older one") from error
+
+
+def _check_net(net: object) -> None:
+    if not isinstance(net, CompressedModule):
+        raise InputError(
+            f"expected what scfx.compress returned, got {type(net).__module__}.{type(net).__qualname__}: of a wrapper, "
+            "such as those of DistributedDataParallel and torch.compile, give the module inside"
+        )
 
 
 def _separate(tensor: Tensor) -> Tensor:

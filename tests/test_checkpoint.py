@@ -57,6 +57,9 @@ def test_saving_again_replaces_the_file_and_a_failure_leaves_it(tmp_path: Path) 
     run.train(range(2))
     run.save(path)
     content = path.read_bytes()
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "plain").unlink()
     for value, words in ((object(), r"extra.epoch.state is a builtins.object"), (torch.eye(2).to_sparse(), "sparse")):
         with pytest.raises(scfx.CheckpointError, match=words):
             run.save(path, epoch=value)
@@ -67,6 +70,16 @@ def test_saving_again_replaces_the_file_and_a_failure_leaves_it(tmp_path: Path) 
     net = copy.deepcopy(run.net)
     with pytest.raises(FileNotFoundError):
         scfx.load_checkpoint(tmp_path / "none", net, run.optimizers)
+
+
+def test_what_is_no_network_or_no_folder_is_named(tmp_path: Path) -> None:
+    run = Run()
+    wrapped: Any = nn.Sequential(run.net)
+    for call in (scfx.save_checkpoint, scfx.load_checkpoint):
+        with pytest.raises(scfx.InputError, match=r"got torch.nn.modules.container.Sequential: .* the module inside"):
+            call(tmp_path / "run", wrapped, run.optimizers)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        run.save(tmp_path / "nowhere" / "run")
 
 
 class Unsaveable(dict[str, int]):
