@@ -14,7 +14,9 @@ from scfx.errors import (
     ScfxError,
     UnknownNameError,
 )
+from scfx.forgetting import Guards
 from scfx.size import CostKind
+from scfx.target import SizeTarget
 
 __version__ = "0.1.0"
 
@@ -25,12 +27,14 @@ __all__ = [
     "CheckpointError",
     "CompressedModule",
     "CostKind",
+    "Guards",
     "InputError",
     "Member",
     "ModelError",
     "OptimizerError",
     "PlanError",
     "ScfxError",
+    "SizeTarget",
     "UnknownNameError",
     "channel_graph",
     "compress",

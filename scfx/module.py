@@ -13,6 +13,7 @@ from scfx.channels import ChannelGraph, Kept
 from scfx.errors import InputError
 from scfx.finalizing import finalized
 from scfx.following import copies_within
+from scfx.forgetting import Guards
 from scfx.groups import param_groups
 from scfx.optimizers import Optimizers, meet_optimizers
 from scfx.parallel import refuse_sharded
@@ -50,6 +51,7 @@ class CompressedModule(nn.Module):
         self._size = SizeModel.of(self.channels)
         self._training = Training()
         self._followers: list[weakref.ref[CompressedModule]] = []
+        self._training.start(self)
         self._widths = Widths(shapes={name: tuple(p.shape) for name, p in program.root.named_parameters()})
         self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
 
@@ -161,6 +163,17 @@ class CompressedModule(nn.Module):
                 yield path, module
 
     # -------------------------------------------------------------- to train by
+
+    @property
+    def guards(self) -> Guards:
+        """How careful `update` is with what cannot be undone: see `scfx.Guards`. They are not part of the state."""
+        return self._training.guards
+
+    @guards.setter
+    def guards(self, guards: Guards) -> None:
+        if not isinstance(guards, Guards):
+            raise InputError(f"net.guards takes scfx.Guards(...), not a {type(guards).__name__}")
+        self._training.guards = guards
 
     @property
     def prune_every(self) -> int | None:

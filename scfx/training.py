@@ -18,6 +18,7 @@ from scfx.dead import all_entries, find_dead, settled_means, trained_entries
 from scfx.dims import Var
 from scfx.facts import Mask
 from scfx.following import hand_over
+from scfx.forgetting import Guards, Watch
 from scfx.masks import over
 from scfx.optimizers import Optimizers, each_optimizer, meet_optimizers
 from scfx.quantizer import bound_quantizers_
@@ -34,24 +35,29 @@ class Training:
 
     Attributes:
         prune_every: Steps between removals; None: updates remove nothing.
-        release: How fast blockers shrink: each step takes `release` times the learning rate off their magnitude.
+        guards: How careful updates are with what cannot be undone.
         step: Steps done.
         latched: For each axis, the channels that can go and wait for the next removal.
     """
 
     prune_every: int | None = 50
-    release: float = 5.0
+    guards: Guards = field(default_factory=Guards)
     step: int = 0
     latched: dict[Var, Mask] = field(default_factory=dict)
     _held: dict[str, torch.Tensor] = field(default_factory=dict)
     _yielding: dict[str, _Yielding] = field(default_factory=dict)
     _fresh: bool = True
     _hooks: list[RemovableHandle] = field(default_factory=list)
+    _watch: Watch = field(default_factory=Watch)
     _checked: tuple[weakref.ref[torch.optim.Optimizer], ...] = ()
 
     def copy(self) -> Training:
         """The same settings for a copy of the module, which looks for itself."""
-        return Training(self.prune_every, self.release, self.step)
+        return Training(self.prune_every, self.guards, self.step)
+
+    def start(self, module: CompressedModule) -> None:
+        """Watches depths from the first backward pass on."""
+        self._watch.start(dict(module.quantizers()))
 
     def update(self, module: CompressedModule, optimizer: Optimizers) -> PruneReport | None:
         """See `CompressedModule.update`."""
@@ -59,8 +65,11 @@ class Training:
         if tuple(known() for known in self._checked) != optimizers:
             meet_optimizers(optimizers, dict(module.named_parameters()), module._widths.shapes)
             self._checked = tuple(weakref.ref(each) for each in optimizers)
-        quantizers = [quantizer for _, quantizer in module.quantizers()]
-        died = bound_quantizers_(quantizers)
+        quantizers = dict(module.quantizers())
+        before = self._watch.guard_(quantizers, self.guards, self.step)
+        died = bound_quantizers_(quantizers.values())
+        if died or self._fresh:
+            self._watch.spare(module.channels, quantizers, self.guards, before)
         released = self._release(module, optimizers)
         self._hold(module)
         if quantizers and (died or released or self._fresh):
@@ -86,6 +95,7 @@ class Training:
         """Finds out what can go and what is in the way, and changes nothing."""
         graph = module.channels
         self._let_go()
+        self._watch.start(dict(module.quantizers()))
         if not any(True for _ in module.quantizers()):
             module._size = module._size.for_graph(graph)
             return
@@ -121,6 +131,8 @@ class Training:
     def again(self, module: CompressedModule) -> None:
         """After tensors have been loaded, moved or cast: what was found out before doesn't hold any more."""
         self.observe(module)
+        self._watch.last.clear()
+        self._watch.spare(module.channels, dict(module.quantizers()), self.guards, {})
         self._fresh = True
 
     @torch.no_grad()
@@ -138,7 +150,7 @@ class Training:
         for name, yielding in self._yielding.items():
             parameter = fetch(module._program.root, name)
             entries = parameter.view(-1)[yielding.entries]
-            shrunk = entries.sign() * (entries.abs() - self.release * rates.get(id(parameter), 0.0)).clamp_min(0)
+            shrunk = entries.sign() * (entries.abs() - self.guards.release * rates.get(id(parameter), 0.0)).clamp_min(0)
             parameter.view(-1)[yielding.entries] = shrunk
             reached.append(((shrunk == 0) & ~yielding.zero).any())
         return bool(torch.stack(reached).any())
