@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from examples.records import read
+from examples.results import Run, grouped, name
 from examples.results_pictures import draw
 
 ROOT = Path(__file__).resolve().parents[1]
 
 #: What the numbers don't say themselves; kept beside them.
 NOTES = "notes.md"
-
-Run = dict[str, Any]
 
 
 def write_page(results: Path, page: Path) -> None:
@@ -29,17 +25,6 @@ def write_page(results: Path, page: Path) -> None:
         draw(picture, group)
         parts.append(section(group, f"{pictures.name}/{picture.name}"))
     page.write_text("\n\n".join(parts) + "\n")
-
-
-def grouped(runs: list[Run]) -> Iterator[list[Run]]:
-    """The runs that can be compared, the dense ones first, then by size: same network, data, epochs and batch size."""
-
-    def key(run: Run) -> tuple[Any, ...]:
-        recipe = run["recipe"]
-        return run["example"], run["model"], run["data"], recipe["epochs"], recipe["lr"], run["setting"]["batch_size"]
-
-    for _, group in groupby(sorted(runs, key=key), key):
-        yield sorted(group, key=lambda run: (run["compressed"], -run["final"]["weight_bits"]))
 
 
 def section(group: list[Run], picture: str) -> str:
@@ -81,15 +66,6 @@ def _row(run: Run, group: list[Run]) -> str:
         seconds,
     ]
     return "| " + " | ".join(cells) + " |"
-
-
-def name(run: Run) -> str:
-    """What tells a run from the others of its group."""
-    recipe = run["recipe"]
-    if not run["compressed"]:
-        return "dense"
-    until = "" if recipe["until"] is None else f", until {recipe['until']:g} bits"
-    return f"gamma {recipe['gamma']:g}{until}"
 
 
 def _recipe(group: list[Run]) -> str:

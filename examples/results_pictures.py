@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from examples.results import Run, name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Run = dict[str, Any]
 
 DENSE, COMPRESSED, GONE = "#4c566a", "#d08770", "#d8dee9"
 
@@ -66,14 +66,15 @@ def _seconds(axes: Axes, group: list[Run]) -> None:
 
 
 def _layers(axes: Axes, run: Run) -> None:
-    places = range(len(run["layers"]))
-    before = [layer["before"][0] for layer in run["layers"]]
-    after = [layer["after"][0] for layer in run["layers"]]
-    axes.barh(places, before, color=GONE, label="before")
-    axes.barh(places, after, color=COMPRESSED, label="after")
-    for place, layer in zip(places, run["layers"], strict=True):
-        axes.annotate(f" {layer['bits']:.1f}", (layer["after"][0], place), va="center", fontsize=6)
-    axes.set_yticks(places, [layer["name"] for layer in run["layers"]], fontsize=6)
+    layers = run["layers"]
+    places = range(len(layers))
+    left = [100 * layer["after"][0] / layer["before"][0] for layer in layers]
+    axes.barh(places, [100] * len(layers), color=GONE, label="before")
+    axes.barh(places, left, color=COMPRESSED, label="after")
+    for place, layer in zip(places, layers, strict=True):
+        text = f" {layer['after'][0]} of {layer['before'][0]}, {layer['bits']:.1f} bits"
+        axes.annotate(text, (100, place), va="center", fontsize=6)
+    axes.set_yticks(places, [layer["name"] for layer in layers], fontsize=6)
     axes.invert_yaxis()
-    axes.set(xlabel="channels; the numbers are bits", title=f"{100 * _share(run):.1f} % of the bits")
-    axes.legend(frameon=False, fontsize=6, loc="lower right")
+    axes.set(xlabel="output channels, %", xlim=(0, 170), xticks=[0, 50, 100])
+    axes.set_title(f"{name(run)}: {100 * _share(run):.1f} % of the bits", fontsize=8)

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from examples.records import read
-from examples.results_page import ROOT, grouped, main, name, write_page
+from examples.results import grouped, name
+from examples.results_page import ROOT, main, write_page
 
 
 def run(compressed: bool, score: float, bits: int, **recipe: Any) -> dict[str, Any]:
