@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from examples.records import read
@@ -20,11 +21,18 @@ def write_page(results: Path, page: Path) -> None:
     runs = [run for path in sorted(results.glob("*.jsonl")) for run in read(path)]
     pictures = page.parent / "results"
     parts = [(results / NOTES).read_text().rstrip()]
-    for number, group in enumerate(grouped(runs), start=1):
-        picture = pictures / f"{group[0]['example']}-{number}.svg"
+    for group in grouped(runs):
+        picture = pictures / f"{slug(group)}.svg"
         draw(picture, group)
         parts.append(section(group, f"{pictures.name}/{picture.name}"))
     page.write_text("\n\n".join(parts) + "\n")
+
+
+def slug(group: list[Run]) -> str:
+    """A name for files, which stays when other runs are added: the network, and how much it has learned from."""
+    first = group[0]
+    words = f"{first['model']} {first['recipe']['epochs']} epochs {first['data'].split(' to learn')[0]}"
+    return re.sub(r"\W+", "-", words.lower().replace(",", "")).strip("-")
 
 
 def section(group: list[Run], picture: str) -> str:
