@@ -98,6 +98,19 @@ class Zeros:
         return Zeros.of((*self.dims[:dim], fact, *self.dims[dim:][1:]), self.whole)
 
 
+def alike(a: Zeros, b: Zeros) -> bool:
+    """Whether two say the same in the same way."""
+    return a is b or (
+        a.whole == b.whole
+        and all(x.sizes == y.sizes for x, y in zip(a.dims, b.dims, strict=True))
+        and all(
+            x is y or (x is not None and y is not None and np.array_equal(x, y))
+            for one, other in zip(a.dims, b.dims, strict=True)
+            for x, y in zip(one.masks, other.masks, strict=True)
+        )
+    )
+
+
 def both(a: Fact, b: Fact) -> Fact:
     """Zero where both are (the rule for sums). Conservative where the two are factored differently."""
     if a.sizes == b.sizes:

@@ -11,6 +11,7 @@ import torch
 from torch import fx
 
 from scfx.dims import Pin, product
+from scfx.facts import Mask, Zeros
 from scfx.program import MODES, Mode, Program
 from scfx.quantizer import Quantizer
 from scfx.signatures import lookup, name_of
@@ -22,6 +23,14 @@ from scfx.unify import SizeMismatchError, fresh, pin, unify
 
 #: What a node makes: the dims of one tensor, of several, or nothing that has dims.
 Value = Dims | tuple[Dims, ...] | None
+
+
+#: Of one node, what was known to be zero in its operands, and in what it makes.
+Made = Zeros | tuple[Zeros, ...]
+Remembered = tuple[tuple[Zeros, ...], Made]
+
+#: The same, and what gets nothing through at each of its sinks.
+RememberedSinks = tuple[tuple[Zeros, ...], Mapping[str, Mask | None]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ class Inference:
         steps: For each mode, the analysed calls in order.
         mutated: Buffers that the graphs write to by in-place operators.
         troubles: Operators without a rule, or whose rule did not fit.
+        memory: For each mode and node name, what the last passes of zeros have found, for the next one to go on from.
+        quiet: The same for the sinks of each node.
     """
 
     state: dict[str, Dims] = field(default_factory=dict)
@@ -65,6 +76,8 @@ class Inference:
     steps: dict[Mode, list[Step]] = field(default_factory=dict)
     mutated: set[str] = field(default_factory=set)
     troubles: list[Trouble] = field(default_factory=list)
+    memory: dict[Mode, dict[str, list[Remembered]]] = field(default_factory=lambda: {mode: {} for mode in MODES})
+    quiet: dict[fx.Node, list[RememberedSinks]] = field(default_factory=dict)
 
 
 def module_path(node: fx.Node) -> str:

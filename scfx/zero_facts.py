@@ -127,7 +127,7 @@ class _State:
 
     def _find(self, name: str) -> Zeros:
         zeros = self._facts.tensor(name)
-        if self._facts.trained(name):
+        if zeros.anywhere and self._facts.trained(name):
             dims = self._facts._graph._inference.state[name]
             zeros = Zeros.of(self._on_channels_that_go(fact, dim) for fact, dim in zip(zeros.dims, dims, strict=True))
         assumed = self._assumed.get(name)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import fx
 
 from scfx.dims import Var, variables
-from scfx.facts import Mask, Zeros
-from scfx.inference import Inference, Step
+from scfx.facts import Mask, Zeros, alike
+from scfx.inference import Inference, Made, Remembered, RememberedSinks, Step
 from scfx.masks import AxisMasks, narrow, over
 from scfx.program import MODES, Mode, Program
 from scfx.signatures.call import Call
@@ -27,6 +28,11 @@ GraphZeros = dict[str, Zeros | tuple[Zeros, ...]]
 
 #: At some sinks, by node and letter, indices that may contribute something.
 Excused = Mapping[tuple[fx.Node, str], Mask]
+
+#: How many results are remembered of each node: a search for what can go asks again under other assumptions.
+REMEMBERED = 4
+
+T = TypeVar("T")
 
 _NOTHING: Excused = {}
 _ALL: AxisMasks = {}
@@ -52,14 +58,27 @@ def removable(
         facts = forward_zeros(program, inference, mode, state, quantizer)
         for step in reversed(inference.steps[mode]):  # what a sum of branches loses is known before its branches
             if any(variable in masks for sink in step.call.sinks for variable in variables(sink.dim)):
-                _narrow_at_sinks(step, operand_facts(step.call, facts), masks, excused, kept)
+                _narrow_at_sinks(step, _sink_zeros(step, facts, inference.quiet), masks, excused, kept)
     return masks
 
 
+def _sink_zeros(
+    step: Step, facts: GraphZeros, memory: dict[fx.Node, list[RememberedSinks]]
+) -> Mapping[str, Mask | None]:
+    """What gets nothing through at each sink of a call, from a pass before if its operands are the same."""
+    operands = operand_facts(step.call, facts)
+    before = memory.setdefault(step.call.node, [])
+    found = _found(before, operands)
+    if found is None:
+        found = step.record.sink_zeros(step.call, operands)
+        before.append((tuple(operands.values()), found))
+        del before[:-REMEMBERED]
+    return found
+
+
 def _narrow_at_sinks(
-    step: Step, facts: Mapping[str, Zeros], masks: dict[Var, Mask], excused: Excused, kept: AxisMasks
+    step: Step, found: Mapping[str, Mask | None], masks: dict[Var, Mask], excused: Excused, kept: AxisMasks
 ) -> None:
-    found = step.record.sink_zeros(step.call, facts)
     for sink in step.call.sinks:
         quiet = [found.get(sink.letter), excused.get((step.call.node, sink.letter))]
         if sink.into is not None:
@@ -74,33 +93,62 @@ def _narrow_at_sinks(
 def forward_zeros(
     program: Program, inference: Inference, mode: Mode, state: StateZeros, quantizer: QuantizerZeros
 ) -> GraphZeros:
-    """What is zero in every value of one graph."""
+    """What is zero in every value of one graph.
+
+    What was found in the last passes is used again where nothing has changed: `inference.memory` keeps it.
+    """
     facts: GraphZeros = {}
     steps = {step.call.node.name: step for step in inference.steps[mode]}
+    memory = inference.memory[mode]
     for node in program.graphs[mode].nodes:
         shape = node.meta.get("shape")
         if node.op == "output" or shape is None:
             continue
         step = steps.get(node.name)
+        before = memory.setdefault(node.name, [])
         if step is not None:
             operands = operand_facts(step.call, facts)
-            if step.record.makes_zeros or any(map(_informative, operands.values())):
-                made = step.record.zeros(step.call, operands)
-                facts[node.name] = made if isinstance(shape, list) else made[0]
-            else:
-                facts[node.name] = _nothing(shape)
+            made = _found(before, operands)
+            facts[node.name] = _remember(before, operands, _made(step, operands, shape)) if made is None else made
         elif node.op == "get_attr":
-            facts[node.name] = state(str(node.target))
+            facts[node.name] = _remember(before, {}, state(str(node.target)))
         elif node.op == "call_module":
             weight = facts[node.args[0].name]
             assert isinstance(weight, Zeros)
-            facts[node.name] = quantizer(str(node.target), weight)
+            facts[node.name] = _remember(before, {}, quantizer(str(node.target), weight))
         elif node.target is operator.getitem:
             several = facts[node.args[0].name]
-            facts[node.name] = several[node.args[1]] if isinstance(several, tuple) else Zeros.unknown(shape)
+            facts[node.name] = several[node.args[1]] if isinstance(several, tuple) else _unknown(tuple(shape))
         else:  # an input of the model, or an operator without a rule
             facts[node.name] = _nothing(shape)
     return facts
+
+
+def _made(step: Step, operands: Mapping[str, Zeros], shape: Sequence[Any]) -> Made:
+    if not step.record.makes_zeros and not any(map(_informative, operands.values())):
+        return _nothing(shape)
+    made = step.record.zeros(step.call, operands)
+    return made if isinstance(shape, list) else made[0]
+
+
+def _found(before: Sequence[tuple[tuple[Zeros, ...], T]], operands: Mapping[str, Zeros]) -> T | None:
+    """What was found before of operands that are the very same objects, if it is remembered."""
+    for known, found in before:
+        if all(a is b for a, b in zip(known, operands.values(), strict=True)):
+            return found
+    return None
+
+
+def _remember(before: list[Remembered], operands: Mapping[str, Zeros], made: Made) -> Made:
+    """Remembers what was made, or rather what was made before if that says the same: it is recognised by identity."""
+    new = made if isinstance(made, tuple) else (made,)
+    for _, earlier in before:
+        if all(map(alike, earlier if isinstance(earlier, tuple) else (earlier,), new)):
+            made = earlier
+            break
+    before.append((tuple(operands.values()), made))
+    del before[:-REMEMBERED]
+    return made
 
 
 def _informative(zeros: Zeros) -> bool:
