@@ -11,6 +11,7 @@ from torch import fx, nn
 from scfx.branches import independent, merge_dims
 from scfx.capture import capture
 from scfx.channels import Axis, ChannelGraph
+from scfx.likeness import class_like
 from scfx.module import CompressedModule
 from scfx.passes.insert_quantizers import InsertQuantizers
 from scfx.passes.separate_branches import SeparateBranches
@@ -77,13 +78,20 @@ def compress(
         UnknownNameError: `keep` or `outputs` names something that the model doesn't have.
     """
     program = capture(model, example_inputs, dynamic=dynamic, train_as_eval=train_as_eval)
+    if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
+        warnings.warn(
+            "SyncBatchNorm was captured as the batch norm that it is in one process: with several, each of them "
+            "normalizes by its own samples",
+            stacklevel=2,
+        )
     kept = kept_dims(model, keep)
     positions = output_positions(program.call, outputs)
     if branches:
         _separate(program)
     if quantize:
         _quantize(program)
-    return CompressedModule(program, kept, positions, attributes=_attributes(model))
+    kind = class_like(model, program.call)
+    return kind(program, kept, positions, attributes=_attributes(model))
 
 
 def _quantize(program: Program) -> None:

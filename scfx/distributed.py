@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from scfx.errors import InputError, PlanError
 from scfx.module import CompressedModule
+from scfx.optimizers import Optimizers
 from scfx.parallel import refuse_wrapped
 from scfx.plan import PrunePlan
 from scfx.pruning import PruneReport
@@ -34,13 +36,13 @@ _NAMES_SHOWN = 5
 _counting_alike: weakref.WeakSet[CompressedModule] = weakref.WeakSet()
 
 
-def update(module: nn.Module, optimizer: Any) -> PruneReport | None:
+def update(module: nn.Module, optimizer: Optimizers) -> PruneReport | None:
     """To be called after each `optimizer.step()`, in all processes: `net.update(optimizer)` for several of them.
 
     Args:
         module: A DistributedDataParallel around the compressed module, or around a module that holds it. Without one,
             where there is a single process, the compressed module itself, so that a script runs either way.
-        optimizer: As in `CompressedModule.update`.
+        optimizer: As in `CompressedModule.update`, or what Accelerate or Lightning have put around it.
 
     Returns:
         The report of what was removed, the same in all processes, if anything was.
@@ -59,7 +61,7 @@ def update(module: nn.Module, optimizer: Any) -> PruneReport | None:
     every = net.prune_every
     net.prune_every = None
     try:
-        net.update(optimizer)
+        net.update(unwrapped(optimizer))
     finally:
         net.prune_every = every
     if every is None or net._training.step % every:
@@ -68,7 +70,7 @@ def update(module: nn.Module, optimizer: Any) -> PruneReport | None:
     return report if report else None
 
 
-def prune(module: nn.Module, optimizer: Any = None) -> PruneReport:
+def prune(module: nn.Module, optimizer: Optimizers | None = None) -> PruneReport:
     """Removes in all processes what can go now: `net.prune(optimizer)` for several of them.
 
     Args:
@@ -91,7 +93,8 @@ def prune(module: nn.Module, optimizer: Any = None) -> PruneReport:
         if plan and ddp is None:
             refuse_wrapped(net)
 
-    report = prune_here(net, optimizer, constants=False, agree=agree)
+    own = None if optimizer is None else unwrapped(optimizer)
+    report = prune_here(net, own, constants=False, agree=agree)
     if report and ddp is not None:
         _rebuild(ddp)
     return report
@@ -114,6 +117,22 @@ def compressed_module(module: nn.Module) -> CompressedModule:
     raise InputError(
         f"{type(module).__name__} holds no compressed module: make one with scfx.compress(model, example_inputs) first"
     )
+
+
+def unwrapped(optimizer: Optimizers) -> Optimizers:
+    """The optimizers inside those of Accelerate and Lightning, whose state is that of the ones inside.
+
+    Others that hold an optimizer have a state of their own, so they are left as they are.
+    """
+    if isinstance(optimizer, Sequence):
+        return [each for one in optimizer for each in _as_list(unwrapped(one))]
+    homes = {base.__module__.partition(".")[0] for base in type(optimizer).__mro__}
+    inner = getattr(optimizer, "optimizer", None) if homes & {"accelerate", "lightning", "pytorch_lightning"} else None
+    return optimizer if inner is None else unwrapped(inner)
+
+
+def _as_list(optimizer: Optimizers) -> list[torch.optim.Optimizer]:
+    return list(optimizer) if isinstance(optimizer, Sequence) else [optimizer]
 
 
 def _wrapper(module: nn.Module) -> DistributedDataParallel | None:

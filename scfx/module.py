@@ -15,6 +15,7 @@ from scfx.finalizing import finalized
 from scfx.following import copies_within
 from scfx.forgetting import Guards
 from scfx.groups import param_groups
+from scfx.left import Left, prunable
 from scfx.optimizers import Optimizers, meet_optimizers
 from scfx.parallel import refuse_sharded
 from scfx.program import MODES, Mode, Program, graph_module
@@ -49,6 +50,7 @@ class CompressedModule(nn.Module):
         self._graph_modules = {mode: graph_module(program, mode) for mode in MODES}
         self._channels: ChannelGraph | None = None
         self._size = SizeModel.of(self.channels)
+        self._channels_at_first = prunable(self.channels)
         self._training = Training()
         self._followers: list[weakref.ref[CompressedModule]] = []
         self._training.start(self)
@@ -127,9 +129,10 @@ class CompressedModule(nn.Module):
         call = copy.deepcopy(self._program.call, memo)
         own = self._program
         program = Program(copy.deepcopy(own.root, memo), graphs, call, own.notes, own.examples)
-        other = CompressedModule(program, self._kept, self._outputs, self._attributes)
+        other = type(self)(program, self._kept, self._outputs, self._attributes)
         memo[id(self)] = other
         other._size = self._size.for_graph(other.channels)
+        other._channels_at_first = self._channels_at_first
         other._widths = Widths(dict(self._widths.kept), self._widths.shapes)
         other._training = self._training.copy()
         other._training.latched = channels_of(other.channels, marked_entries(self.channels, self._training.latched))
@@ -155,6 +158,10 @@ class CompressedModule(nn.Module):
         if self._channels is None:
             self._channels = ChannelGraph(self._program, self._kept, self._outputs)
         return self._channels
+
+    def left(self) -> Left:
+        """What is left of the network: bits per weight, shares of weights and channels, the width of each layer."""
+        return Left.of(self)
 
     def quantizers(self) -> Iterator[tuple[str, Quantizer]]:
         """Every quantizer with its path."""

@@ -1,11 +1,12 @@
 """Several processes on this machine, as torchrun would start them: each runs one function of a test module."""
 
+import contextlib
 import multiprocessing
 import os
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-TIMEOUT = 90.0
+TIMEOUT = 150.0
 GRACE = 5.0  # for the others, once one has failed
 
 
@@ -52,6 +53,23 @@ def together(work: Callable[..., Any], *args: Any, count: int = 2) -> list[Any]:
     return [answers[rank][1] for rank in range(count)]
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """This process as the only one of a gloo group, so that what wraps for several processes does so here.
+
+    What trainers write into the environment, for processes that they would start, is gone afterwards.
+    """
+    environment = dict(os.environ)
+    with tempfile.TemporaryDirectory() as folder:
+        dist.init_process_group("gloo", (Path(folder) / "meeting").as_uri(), timedelta(seconds=60), 1, 0)
+        try:
+            yield
+        finally:
+            dist.destroy_process_group()
+            os.environ.clear()
+            os.environ.update(environment)
+
+
 def _answers(readers: list[Connection]) -> dict[int, tuple[bool, Any]]:
     answers: dict[int, tuple[bool, Any]] = {}
     end = time.monotonic() + TIMEOUT
@@ -77,7 +95,8 @@ def _run(
     try:
         dist.init_process_group("gloo", meeting, timedelta(seconds=60), count, rank)
         answer = (True, work(*args))
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
     except BaseException:
         answer = (False, traceback.format_exc())
     writer.send(answer)

@@ -232,3 +232,9 @@ def test_says_when_there_is_nothing_to_quantize() -> None:
     model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), nn.ReLU())
     with pytest.warns(UserWarning, match="nothing to quantize"):
         scfx.compress(model, torch.randn(2, 4))
+
+
+def test_synchronized_batch_norm_is_told() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SyncBatchNorm(4))
+    with pytest.warns(UserWarning, match="each of them normalizes by its own samples"):
+        scfx.compress(model, torch.randn(2, 3, 8, 8), dynamic=False)

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import scfx
 from tests.processes import together
-from tests.toys import Residual, images, labels
+from tests.toys import images, labels, small
 
 SIZES = (5, 3)
 """How many samples each process gets of a batch: not the same number."""
@@ -111,7 +111,10 @@ OPTIONS: list[tuple[str, int, dict[str, Any]]] = [
 
 def norms(_: scfx.CompressedModule) -> Any:
     """Batch norms see each process's own samples; and a group that isn't the default one, around a holder."""
-    net = compressed(Residual())
+    net = compressed(small())
+    with torch.no_grad():
+        for name in ("0.bias", "1.bias", "3.bias"):
+            net.get_parameter(name).zero_()
     ddp = DistributedDataParallel(Holder(net), process_group=dist.new_group())
     removed = train(net, ddp, dist.get_rank(), steps=25)
     ddp(images(2))  # which shares the buffers

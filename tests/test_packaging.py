@@ -100,8 +100,9 @@ def test_public_names_exist() -> None:
 
 
 def test_import_stays_light() -> None:
-    """The library needs no torchvision, timm or transformers, and loads drawing and the demo only when asked to."""
+    """The library needs no torchvision, timm or trainers, and loads drawing and the demo only when asked to."""
     optional = {"torchvision", "timm", "transformers", "pygraphviz", "sklearn", "matplotlib"}
+    optional |= {"accelerate", "lightning", "tensorboard"}
     result = run("-c", "import scfx, sys; print(*sys.modules)", cwd=ROOT)
     assert result.returncode == 0, result.stderr
     assert not optional & set(result.stdout.split())
