@@ -45,7 +45,7 @@ class Subject:
         module = self.twins[mode]
         with torch.no_grad():
             for name, buffer in self.original.named_buffers():
-                module.get_buffer(name).copy_(buffer)
+                _restore(module.get_buffer(name), buffer)
         try:
             expected = run(lambda: module(*_cloned(args), **_cloned(kwargs)), module, gradients)
         except Exception:  # whatever the reason, the original does not take this call and so nothing has to agree
@@ -161,7 +161,13 @@ def untouched_buffers(root: nn.Module) -> Iterator[None]:
     finally:
         with torch.no_grad():
             for buffer, value in before:
-                buffer.copy_(value)
+                _restore(buffer, value)
+
+
+def _restore(buffer: torch.Tensor, value: torch.Tensor) -> None:
+    """Put `value` into `buffer` if it holds another one; expanded tensors, as constants are, can't be written."""
+    if not torch.equal(buffer, value):
+        buffer.copy_(value)
 
 
 def _cloned(tree: Any) -> Any:

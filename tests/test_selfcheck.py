@@ -134,6 +134,24 @@ def plant(program: Program, target: Any, other: Any) -> None:
         found[0].target = other
 
 
+class Expanded(Base):
+    """A constant, and a buffer, that are one number seen many times: nothing may be written to them."""
+
+    one: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("one", torch.ones(1).expand(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.layer(x) * torch.tensor([2.0]).expand(4) + self.one
+        return result
+
+
+def test_tensors_that_cannot_be_written_stay_as_they_are() -> None:
+    assert capture(Expanded(), X, dynamic=False).root.get_buffer("one").stride() == (0,)
+
+
 def test_a_wrong_operator_is_found_in_its_module(captured: tuple[nn.Module, Program]) -> None:
     model, program = captured
     check_program(program, model, (IMAGES,), {})

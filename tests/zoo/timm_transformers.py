@@ -49,7 +49,8 @@ MODELS = (
             "vit_srelpos_small_patch16_224",
         ),
     ),
-    vit("vit_base_patch16_sapiens2", num_kv_heads=1),
+    # In training its positions are scaled by a random number between 1 / R and R; timm leaves out what is None.
+    vit("vit_base_patch16_sapiens2", num_kv_heads=1, rope_rescale_coords=1.0),
     vit("convit_tiny", local_up_to_layer=1),
     vit("gemma4_vit_167m", position_embedding_size=16, intermediate_size=48, use_clipped_linears=False),
     vit("qwen3_vit_88m", pos_embed_grid_size=4),
