@@ -135,7 +135,8 @@ def step(net: scfx.CompressedModule, ddp: nn.Module) -> torch.optim.Optimizer:
 
 
 def kill(net: scfx.CompressedModule, channels: int) -> None:
-    """Makes some channels of the first layer removable."""
+    """Makes some channels of the first layer removable, at once."""
+    net.guards = scfx.Guards(fall=float("inf"))
     with torch.no_grad():
         net.get_parameter("layers.0.weight_quantizer.bits")[:channels] = 0
         net.get_parameter("layers.0.bias")[:channels] = 0
