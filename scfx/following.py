@@ -8,6 +8,7 @@ these channels the network's zeros are then the copy's, and what holds for the o
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from scfx.module import CompressedModule
 
 
-def copies_within(module: CompressedModule, other: nn.Module) -> list[CompressedModule]:
-    """The copies of a compressed module, as it is now, that are the other module or parts of it and not yet known.
+def enlist(module: CompressedModule, other: nn.Module, kind: type[CompressedModule]) -> None:
+    """From now on the copies of a compressed module that are the other module, or parts of it, are its followers.
 
     Raises:
         InputError: There are none.
     """
-    found = [each for each in other.modules() if isinstance(each, type(module)) and each is not module]
+    found = [each for each in other.modules() if isinstance(each, kind) and each is not module]
     copies = [each for each in found if _outline(each) == _outline(module)]
     if not copies:
         raise InputError(
@@ -38,7 +39,11 @@ def copies_within(module: CompressedModule, other: nn.Module) -> list[Compressed
             "both before"
         )
     known = module.followers()
-    return [each for each in copies if all(each is not follower for follower in known)]
+    for each in copies:
+        if all(each is not follower for follower in known):
+            module._followers.append(weakref.ref(each))
+            each._training.follows = True
+            each._training.observe(each)
 
 
 def check_alike(module: CompressedModule, follower: CompressedModule) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from scfx.channels import ChannelGraph, Kept
 from scfx.errors import InputError
 from scfx.finalizing import finalized
-from scfx.following import copies_within
+from scfx.following import enlist
 from scfx.forgetting import Guards
 from scfx.groups import param_groups
 from scfx.left import Left, prunable
@@ -281,7 +281,7 @@ class CompressedModule(nn.Module):
         Raises:
             InputError: It holds no copy of this module as it is now.
         """
-        self._followers += [weakref.ref(copy) for copy in copies_within(self, follower)]
+        enlist(self, follower, CompressedModule)
 
     def followers(self) -> list[CompressedModule]:
         """The copies that lose the channels that this module loses."""

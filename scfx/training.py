@@ -38,12 +38,14 @@ class Training:
         guards: How careful updates are with what cannot be undone.
         step: Steps done.
         latched: For each axis, the channels that can go and wait for the next removal.
+        follows: Whether another module decides what can go here: then nothing is latched.
     """
 
     prune_every: int | None = 50
     guards: Guards = field(default_factory=Guards)
     step: int = 0
     latched: dict[Var, Mask] = field(default_factory=dict)
+    follows: bool = False
     _held: dict[str, torch.Tensor] = field(default_factory=dict)
     _yielding: dict[str, _Yielding] = field(default_factory=dict)
     _fresh: bool = True
@@ -100,7 +102,7 @@ class Training:
             module._size = module._size.for_graph(graph)
             return
         dead = find_dead(graph, self.latched)
-        self.latched = dead.removable
+        self.latched = {} if self.follows else dead.removable
         self._yielding = {
             name: _Yielding.of(fetch(module._program.root, name), mask)
             for name, mask in _on_device(module, dead.yielding).items()

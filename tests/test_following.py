@@ -21,13 +21,15 @@ def averaged(net: scfx.CompressedModule, use_buffers: bool = False) -> AveragedM
     return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=use_buffers)
 
 
-@pytest.mark.parametrize("use_buffers", [False, True])
-def test_an_average_is_the_same_whenever_channels_go(use_buffers: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "use_buffers"), [("convolutional", False), ("convolutional", True), ("post-norm", False)]
+)
+def test_an_average_is_the_same_whenever_channels_go(kind: str, use_buffers: bool) -> None:
     """With all that people do between steps: parts of a batch, clipping, schedules that move rates and momenta."""
     averages = []
     norms: list[list[float]] = []
     for prune_every in (4, None):
-        net = fresh(KIND, prune_every)
+        net = fresh(kind, prune_every)
         average = averaged(net, use_buffers)
         net.add_follower(average)
         optimizer = torch.optim.AdamW(net.param_groups(lr=1e-3, quantizer_lr=0.4))
@@ -38,7 +40,7 @@ def test_an_average_is_the_same_whenever_channels_go(use_buffers: bool) -> None:
             net.zero_grad()
             total = 0.0
             for part in range(2):
-                loss = loss_of(net, KIND, 2 * step + part, 0.5 if step < 15 else 0) / 2
+                loss = loss_of(net, kind, 2 * step + part, 0.5 if step < 15 else 0) / 2
                 loss.backward()
                 total += float(loss.detach())
             norms[-1].append(float(torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)))
@@ -48,20 +50,20 @@ def test_an_average_is_the_same_whenever_channels_go(use_buffers: bool) -> None:
             net.update(optimizer)
             average.update_parameters(net)
             if step == 17:  # when much has died, in one network it is still there
-                averages.append(average(batch(KIND, 99)[0]))
-        before = average.eval()(batch(KIND, 7)[0])
+                averages.append(average(batch(kind, 99)[0]))
+        before = average.eval()(batch(kind, 7)[0])
         report = net.prune(optimizer)
         assert report or prune_every
-        torch.testing.assert_close(average(batch(KIND, 7)[0]), before, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(average(batch(kind, 7)[0]), before, rtol=1e-10, atol=1e-10)
         averages.append(average)
     first, second = averages[1], averages[3]
     torch.testing.assert_close(averages[0], averages[2], rtol=1e-8, atol=1e-8)
     torch.testing.assert_close(*(torch.tensor(each) for each in norms), rtol=1e-8, atol=1e-8)
     assert_close(first, second)
-    left, at_first = (sum(p.numel() for p in each.parameters()) for each in (first, fresh(KIND)))
+    left, at_first = (sum(p.numel() for p in each.parameters()) for each in (first, fresh(kind)))
     assert left < 0.75 * at_first
     small = first.module.finalize()
-    torch.testing.assert_close(small(batch(KIND, 7)[0]), first.eval()(batch(KIND, 7)[0]), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(small(batch(kind, 7)[0]), first.eval()(batch(kind, 7)[0]), rtol=1e-10, atol=1e-10)
 
 
 def test_followers_are_found_within_other_modules_and_forgotten_with_them() -> None:
@@ -99,3 +101,16 @@ def test_what_is_no_copy_is_refused() -> None:
     with pytest.raises(scfx.PlanError, match="must not be pruned by itself"):
         net.prune()
     assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+
+
+def test_followers_decide_nothing_by_themselves() -> None:
+    """What could go by their own tensors is found at other times than in a network that isn't pruned on the way."""
+    net, follower, free = fresh(KIND), fresh(KIND), fresh(KIND)
+    net.add_follower(follower)
+    for each in (follower, free):
+        with torch.no_grad():
+            each.get_parameter("hidden.weight_quantizer.bits")[:2] = 0
+            each.get_parameter("hidden.bias")[:2] = 0
+        each.double()
+    waiting = [any("latched" in name for name in each.state_dict()) for each in (follower, free)]
+    assert waiting == [False, True]
