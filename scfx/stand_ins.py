@@ -130,7 +130,7 @@ class StandIns:
         Where that takes more than is tried here, it stays as it was: what then doesn't fit pins what it touches.
         """
         if not equation.holds(self._numbers(mode, {})):
-            wanted = [*self._met, (mode, equation)]
+            wanted = [(mode, equation), *self._met]  # this one first: most ways fail at it
             concerned = {(mode, symbol) for symbol in equation.expr.free_symbols}
             for numbers, assumed in self._ways([s for s in self._sizes if s.bare and s.members & concerned]):
                 if all(each.holds(self._numbers(own, numbers)) for own, each in wanted):
