@@ -18,24 +18,31 @@ NOTES = "notes.md"
 
 def write_page(results: Path, page: Path) -> None:
     """Writes the page, and one picture for each network into the folder `results` next to it."""
-    runs = [run for path in sorted(results.glob("*.jsonl")) for run in read(path)]
-    pictures = page.parent / "results"
-    parts = [(results / NOTES).read_text().rstrip()]
-    for group in grouped(runs):
-        picture = pictures / f"{slug(group)}.svg"
-        draw(picture, group)
-        parts.append(section(group, f"{pictures.name}/{picture.name}"))
-    page.write_text("\n\n".join(parts) + "\n")
+    page.write_text(text(results))
+    for group in all_groups(results):
+        draw(page.parent / picture(group), group)
 
 
-def slug(group: list[Run]) -> str:
-    """A name for files, which stays when other runs are added: the network, and how much it has learned from."""
+def text(results: Path) -> str:
+    """The page, in Markdown: the notes, and a section for each network."""
+    sections = [section(group) for group in all_groups(results)]
+    return "\n\n".join([(results / NOTES).read_text().rstrip(), *sections]) + "\n"
+
+
+def all_groups(results: Path) -> list[list[Run]]:
+    """Everything in the folder, in the order of the page."""
+    return list(grouped([run for path in sorted(results.glob("*.jsonl")) for run in read(path)]))
+
+
+def picture(group: list[Run]) -> str:
+    """The path of a picture, from the page; it stays when other runs are added."""
     first = group[0]
     words = f"{first['model']} {first['recipe']['epochs']} epochs {first['data'].split(' to learn')[0]}"
-    return re.sub(r"\W+", "-", words.lower().replace(",", "")).strip("-")
+    slug = re.sub(r"\W+", "-", words.lower().replace(",", "")).strip("-")
+    return f"results/{slug}.svg"
 
 
-def section(group: list[Run], picture: str) -> str:
+def section(group: list[Run]) -> str:
     """What is to be said about a network, in Markdown."""
     first = group[0]
     recipe, setting = first["recipe"], first["setting"]
@@ -50,7 +57,7 @@ def section(group: list[Run], picture: str) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
         *(_row(run, group) for run in group),
         "",
-        f"![Score against size, time, layers]({picture})",
+        f"![Score against size, time, layers]({picture(group)})",
         "",
         f"Recipe: {_recipe(group)}.",
         "",
