@@ -139,7 +139,7 @@ def test_data_parallel_wrappers_follow(
     bert: scfx.CompressedModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, by_hand = deepcopy(bert), deepcopy(bert)
-    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "OMP_NUM_THREADS": "1"}.items():
         monkeypatch.setenv(name, value)
     AcceleratorState._reset_state(True)
     with alone():
