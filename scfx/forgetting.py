@@ -100,7 +100,7 @@ class Watch:
                 torch._foreach_maximum_(depths, list(torch._foreach_sub(list(before.values()), guards.fall)))
         last = self.last if guards.spare_last else ()
         keep = [quantizers[path] for path in (quantizers if step < guards.keep_until else last)]
-        for quantizer in keep:  # of those that are dead, `bound_` takes the depth away again
+        for quantizer in keep:  # of those that are dead, `bound_quantizers_` takes the depth away again
             quantizer.bits.clamp_min_(guards.floor)
         return before
 

@@ -1,12 +1,8 @@
 """The quantizer: one learned (bit depth, exponent) pair for each output channel of one weight.
 
-The formula is that of "Self-Compressing Neural Networks" (arXiv 2301.13142), of real depth b >= 0 and real exponent e:
-
-    q(x, b, e) = 2^e * round(clamp(2^-e * x, -2^(b-1), 2^(b-1) - 1))
-
-Rounding goes to the nearest integer, ties to even, and has gradient 1. A channel whose depth reaches zero is *dead*:
-its weights are exactly zero (of either sign), nothing flows back into its weights, depth or exponent, and it never
-comes back. So a dead channel that is still there trains exactly like one that has been removed.
+A channel whose depth reaches zero is *dead*: its weights are exactly zero (of either sign), nothing flows back into its
+weights, depth or exponent, and it never comes back. So a dead channel that is still there trains exactly like one that
+has been removed.
 
 What is not finite is never repaired: a NaN depth is neither dead nor alive, it makes the channel's weights NaN, where
 the caller's loss shows it.
@@ -16,119 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from scfx.errors import InputError, ModelError
+from scfx.fake_quantize import grid, grouped, named_dims, quantize
 
 MIN_START_BITS = 2.0
 """Below two bits no positive integer is left in the range, so that no exponent covers a weight's largest entry."""
 
 MAX_BITS = 24.0
 """A float32 has 24 significant bits: more depth would cost size, add no value, and leave the codes inexact."""
-
-
-class _Quantize(torch.autograd.Function):
-    """The quantizer's formula and its gradient, on scale, inverse scale and bounds that `_grid` has computed.
-
-    Of the size of the weight it saves nothing but the weight, and backward computes the rest once more. It works in
-    place and without booleans, which cost several times as much on a CPU.
-    """
-
-    @staticmethod
-    def forward(weight: Tensor, bits: Tensor, exponent: Tensor, *grid: Tensor) -> Tensor:
-        scale, inverse, low, high = grid
-        codes = torch.mul(weight, inverse).clamp_min_(low).clamp_max_(high).round_()
-        return codes.mul_(scale).to(weight.dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        weight, _, _, *grid = inputs
-        ctx.save_for_backward(weight, *grid)
-
-    @staticmethod
-    @once_differentiable  # a straight-through gradient has no meaningful gradient of its own: an error is better
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        weight, scale, inverse, low, high = ctx.saved_tensors
-        slope = scale * math.log(2)  # of the scale, by e
-        side = torch.mul(weight, inverse)
-        code = side.clamp_min(low).clamp_max_(high)
-        side.sub_(code).sign_()  # 1 above the range, -1 below it, 0 inside
-        inside = side.square().neg_().add_(1)
-        grad_weight = grad_bits = grad_exponent = None
-        if ctx.needs_input_grad[0]:
-            grad_weight = (grad * inside).to(weight.dtype)
-        if ctx.needs_input_grad[1]:
-            # By b the upper bound has the slope 2^(b-1) ln 2 and the lower one its negative.
-            grad_bits = side.mul_(grad).sum_to_size(scale.shape).mul_(slope).mul_(-low).reshape(-1)
-        if ctx.needs_input_grad[2]:
-            # The scale multiplies the code and, inside the range, divides the weight.
-            moved = inside.mul_(code).neg_().add_(code.round_())
-            grad_exponent = moved.mul_(grad).sum_to_size(scale.shape).mul_(slope).reshape(-1)
-        return grad_weight, grad_bits, grad_exponent, None, None, None, None
-
-
-@torch.no_grad()
-def _grid(
-    bits: Tensor, exponent: Tensor, silent: Tensor, shape: tuple[int, ...]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Returns scale 2^e, its inverse and the two clamp bounds, each of the broadcastable `shape`.
-
-    Both scales of a silent channel are zero, which puts every entry at 0, outside its bounds (-0.5, -0.5): no entry
-    of it passes a gradient on, and no entry of it can be anything but zero.
-    """
-    half = torch.exp2(bits.masked_fill(silent, 0) - 1).view(shape)
-    scale = torch.exp2(exponent).masked_fill_(silent, 0).view(shape)
-    inverse = torch.exp2(-exponent).masked_fill_(silent, 0).view(shape)
-    return scale, inverse, -half, half - 1
-
-
-@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
-def _quantize(weight: Tensor, bits: Tensor, exponent: Tensor, silent: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Returns the quantized weight; for torch.compile this is one call, which it looks into only to make kernels.
-
-    Followed line by line, the autograd function alone would take longer to compile than the rest of a network.
-    """
-    grid = _grid(bits, exponent, silent, shape)
-    quantized: Tensor = _Quantize.apply(weight, bits, exponent, *grid)  # type: ignore[no-untyped-call]
-    return quantized
-
-
-def _grouped(weight: Tensor, dims: tuple[int, ...], channels: int) -> tuple[Tensor, tuple[int, ...]]:
-    """Returns a view of the weight in which each (b, e) pair has an index of its own, and the pairs' shape against it.
-
-    The number of groups is read off the sizes, since pruning may remove whole groups.
-    """
-    shape = tuple(size if dim in dims else 1 for dim, size in enumerate(weight.shape))
-    size = math.prod(shape)
-    if channels == size:
-        return weight, shape
-    groups = channels // size if size else 0
-    if 0 in dims or not groups or groups * size != channels or weight.shape[0] % groups:
-        raise InputError(
-            f"a quantizer of {channels} channels along {_named(dims)} was given a weight of shape "
-            f"{tuple(weight.shape)}; slice its `bits`, `exponent` and `dead` together with the weight"
-        )
-    return weight.unflatten(0, (groups, -1)), (groups, *shape)
-
-
-def _named(dims: tuple[int, ...]) -> str:
-    return f"dim {dims[0]}" if len(dims) == 1 else f"dims {' and '.join(map(str, dims))}"
-
-
-def reference_quantize(weight: Tensor, bits: Tensor, exponent: Tensor, dims: int | tuple[int, ...]) -> Tensor:
-    """Returns what a quantizer without silent channels does, in plain differentiable torch: the definition to test by.
-
-    Arguments are as in `Quantizer`; `bits` and `exponent` are 1-D. Backward keeps several copies of the weight.
-    """
-    x, shape = _grouped(weight, (dims,) if isinstance(dims, int) else dims, bits.numel())
-    b, e = bits.view(shape), exponent.view(shape)
-    clamped = torch.clamp(2.0**-e * x, -(2.0 ** (b - 1)), 2.0 ** (b - 1) - 1)
-    rounded = clamped + (clamped.round() - clamped).detach()
-    return (2.0**e * rounded).reshape(weight.shape)
 
 
 def _initial_exponent(weight: Tensor, shape: tuple[int, ...], bits: float) -> Tensor:
@@ -166,7 +61,7 @@ class Quantizer(nn.Module):
     Attributes:
         bits, exponent: 1-D parameters, one entry a channel, on the weight's device and of its dtype, but never narrower
             than float32: the small steps of a depth near 8 would be lost in a half-precision number.
-        dead: 1-D bool buffer, true for good once `bound_` has seen the channel's depth at zero.
+        dead: 1-D bool buffer, true for good once `bound_quantizers_` has seen the channel's depth at zero.
 
     Raises:
         ModelError: the weight is not floating-point, or not finite.
@@ -191,12 +86,12 @@ class Quantizer(nn.Module):
         if groups != 1 and (0 in self.dims or groups < 1 or weight.shape[0] % groups):
             raise InputError(
                 f"groups={groups} needs a first dim that makes no outputs, of a size divisible by it; "
-                f"this weight has shape {tuple(weight.shape)} and outputs along {_named(self.dims)}"
+                f"this weight has shape {tuple(weight.shape)} and outputs along {named_dims(self.dims)}"
             )
         values = weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
         if not values.is_meta and not torch.isfinite(values).all():
             raise ModelError("a weight with NaN or infinite entries cannot be quantized")
-        values, shape = _grouped(values, self.dims, groups * math.prod(weight.shape[dim] for dim in self.dims))
+        values, shape = grouped(values, self.dims, groups * math.prod(weight.shape[dim] for dim in self.dims))
         exponent = _initial_exponent(values, shape, bits)
         self.bits = nn.Parameter(torch.full_like(exponent, bits))
         self.exponent = nn.Parameter(exponent)
@@ -218,8 +113,8 @@ class Quantizer(nn.Module):
         Args:
             weight: the weight, or the whole of what is left of it: its sizes and the number of pairs must fit.
         """
-        x, shape = _grouped(weight, self.dims, self.bits.numel())
-        quantized: Tensor = _quantize(x, self.bits, self.exponent, self.silent(), shape)
+        x, shape = grouped(weight, self.dims, self.bits.numel())
+        quantized: Tensor = quantize(x, self.bits, self.exponent, self.silent(), shape)
         return quantized if x is weight else quantized.flatten(0, 1)
 
     def silent(self) -> Tensor:
@@ -229,21 +124,6 @@ class Quantizer(nn.Module):
     def depth(self) -> Tensor:
         """Returns `bits` (1-D, differentiable) for use in a size: silent channels count 0 and receive no gradient."""
         return self.bits.masked_fill(self.silent(), 0)
-
-    @torch.no_grad()
-    def bound_(self) -> Tensor:
-        """Brings depths back into 0 .. `MAX_BITS` and latches channels at zero as dead, after each optimizer step.
-
-        Dead channels are held at depth 0, whatever the optimizer's momentum does. An infinite depth becomes NaN, and
-        NaN stays: clamping it would kill or revive the channel in silence. Exponents are left as they are.
-
-        Returns:
-            A bool tensor without dims: whether any channel has just died. Only reading it waits for the device.
-        """
-        bits, zero, newly = _bounded(self.bits, self.dead)
-        self.bits.copy_(bits)
-        self.dead.copy_(zero)
-        return newly
 
     @torch.no_grad()
     def level_bounds(self) -> tuple[Tensor, Tensor]:
@@ -268,16 +148,16 @@ class Quantizer(nn.Module):
     @torch.no_grad()
     def integers(self, weight: Tensor) -> Tensor:
         """Returns the weight's codes (int32, its shape); times `scale(weight)` they are the quantized weight."""
-        x, shape = _grouped(weight, self.dims, self.bits.numel())
-        _, inverse, low, high = _grid(self.bits, self.exponent, self.silent(), shape)
+        x, shape = grouped(weight, self.dims, self.bits.numel())
+        _, inverse, low, high = grid(self.bits, self.exponent, self.silent(), shape)
         codes = torch.mul(x, inverse).clamp_min_(low).clamp_max_(high).round_().to(torch.int32)
         return codes if x is weight else codes.flatten(0, 1)
 
     @torch.no_grad()
     def scale(self, weight: Tensor) -> Tensor:
         """Returns 2^e in a shape that broadcasts against the weight; silent channels have scale 0."""
-        x, shape = _grouped(weight, self.dims, self.bits.numel())
-        scale = _grid(self.bits, self.exponent, self.silent(), shape)[0]
+        x, shape = grouped(weight, self.dims, self.bits.numel())
+        scale = grid(self.bits, self.exponent, self.silent(), shape)[0]
         return scale if x is weight else scale.expand(-1, x.shape[1], *(-1,) * (x.dim() - 2)).flatten(0, 1)
 
     def extra_repr(self) -> str:
@@ -286,10 +166,16 @@ class Quantizer(nn.Module):
 
 @torch.no_grad()
 def bound_quantizers_(quantizers: Iterable[Quantizer]) -> bool:
-    """Does what `bound_` does to all at once, and returns whether any channel has just died.
+    """Brings depths back into 0 .. `MAX_BITS` and latches channels at zero as dead, after each optimizer step.
 
-    As one vector for each device and dtype they take a few calls and not some ten for each quantizer; each device is
-    waited for once.
+    Dead channels are held at depth 0, whatever the optimizer's momentum does. An infinite depth becomes NaN, and NaN
+    stays: clamping it would kill or revive the channel in silence. Exponents are left as they are.
+
+    As one vector for each device and dtype the depths take a few calls and not some ten for each quantizer; each device
+    is waited for once.
+
+    Returns:
+        Whether any channel has just died.
     """
     alike: dict[tuple[torch.device, torch.dtype], list[Quantizer]] = {}
     for quantizer in quantizers:
@@ -297,16 +183,11 @@ def bound_quantizers_(quantizers: Iterable[Quantizer]) -> bool:
     died = []
     for group in alike.values():
         sizes = [quantizer.bits.numel() for quantizer in group]
-        bits, zero, newly = _bounded(torch.cat([q.bits for q in group]), torch.cat([q.dead for q in group]))
+        bits, dead = torch.cat([q.bits for q in group]), torch.cat([q.dead for q in group])
+        nan_unless_finite = bits * 0
+        bits = bits.clamp(0, MAX_BITS).add_(nan_unless_finite).masked_fill_(dead, 0)
+        zero = bits == 0
         torch._foreach_copy_([q.bits for q in group], bits.split(sizes))
         torch._foreach_copy_([q.dead for q in group], zero.split(sizes))
-        died.append(newly)
+        died.append((zero != dead).any())
     return any(died)
-
-
-def _bounded(bits: Tensor, dead: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns depths within bounds, which of them are zero, and whether any of those was not dead: see `bound_`."""
-    nan_unless_finite = bits * 0
-    bits = bits.clamp(0, MAX_BITS).add_(nan_unless_finite).masked_fill_(dead, 0)
-    zero = bits == 0
-    return bits, zero, (zero != dead).any()

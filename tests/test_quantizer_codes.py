@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scfx.quantizer import MAX_BITS, Quantizer
+from scfx.quantizer import MAX_BITS, Quantizer, bound_quantizers_
 
 WEIGHTS = {"linear": ((5, 7), 0, 1), "transposed": ((4, 6, 3, 3), 1, 1), "grouped transposed": ((4, 3, 2, 2), 1, 2)}
 
@@ -21,7 +21,7 @@ def test_codes_times_scale_are_the_quantized_weight_and_lie_within_the_levels(na
     with torch.no_grad():
         quantizer.bits.uniform_(0.3, 4.3, generator=generator)
         quantizer.bits[0] = 0.0
-    quantizer.bound_()
+    bound_quantizers_([quantizer])
     codes = quantizer.integers(weight)
     assert codes.dtype == torch.int32
     assert torch.equal(codes * quantizer.scale(weight), quantizer(weight) + 0.0)
