@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from scfx.channels import ChannelGraph, Kept
 from scfx.errors import InputError
+from scfx.executable import Executable
 from scfx.finalizing import finalized
 from scfx.following import enlist
 from scfx.forgetting import Guards
@@ -18,7 +19,7 @@ from scfx.groups import param_groups
 from scfx.left import Left, prunable
 from scfx.optimizers import Optimizers, meet_optimizers
 from scfx.parallel import refuse_sharded
-from scfx.program import MODES, Mode, Program, graph_module
+from scfx.program import Mode, Program
 from scfx.pruning import PruneReport, apply, prune
 from scfx.quantizer import Quantizer
 from scfx.resuming import Saved, Widths, channels_of, check_names, is_entry, marked_entries, plan_from
@@ -26,7 +27,7 @@ from scfx.size import CostKind, SizeModel
 from scfx.training import Training
 
 
-class CompressedModule(nn.Module):
+class CompressedModule(Executable):
     """A model that can lose channels: made by `scfx.compress`.
 
     It is called as the model is, returns what the model returns, and owns the parameters under the model's own names; a
@@ -40,14 +41,9 @@ class CompressedModule(nn.Module):
         outputs: Mapping[Mode, Set[int]] | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
-        for state in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
-            self.__dict__[state] = program.root.__dict__[state]
-        self._program = program
+        super().__init__(program, attributes)
         self._kept = kept
         self._outputs = outputs
-        self._attributes = dict(attributes or {})
-        self._graph_modules = {mode: graph_module(program, mode) for mode in MODES}
         self._channels: ChannelGraph | None = None
         self._size = SizeModel.of(self.channels)
         self._channels_at_first = prunable(self.channels)
@@ -57,38 +53,7 @@ class CompressedModule(nn.Module):
         self._widths = Widths(shapes={name: tuple(p.shape) for name, p in program.root.named_parameters()})
         self.register_load_state_dict_post_hook(_loaded)  # type: ignore[no-untyped-call]
 
-    # ------------------------------------------------------------- as a module
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Computes what the model computes, in the mode the module is in."""
-        mode: Mode = "train" if self.training else "eval"
-        leaves = self._program.call.flatten(args, kwargs)
-        return self._program.call.unflatten(self._graph_modules[mode](*leaves), mode)
-
-    def __getattr__(self, name: str) -> Any:
-        attributes = self.__dict__.get("_attributes", {})
-        if name in attributes:
-            return attributes[name]
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            raise AttributeError(
-                f"the compressed module has no attribute {name!r}. It keeps the model's parameters, buffers, modules "
-                f"and plain attributes, but not its methods and properties: if something reads {name!r}, set it, as in "
-                f"net.{name} = model.{name}."
-            ) from None
-
-    def get_submodule(self, target: str) -> nn.Module:
-        """As for any module. A submodule that has the name of a method here (such as `channels`) is found this way."""
-        return self._program.root.get_submodule(target) if target else self
-
-    def get_parameter(self, target: str) -> nn.Parameter:
-        """As for any module."""
-        return self._program.root.get_parameter(target)
-
-    def get_buffer(self, target: str) -> Tensor:
-        """As for any module."""
-        return self._program.root.get_buffer(target)
+    # ------------------------------------------------------------------ its state
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """As for any module, and from one that had lost channels, too: this one then loses the same.
@@ -140,17 +105,7 @@ class CompressedModule(nn.Module):
         other.training = self.training
         return other
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(
-            "a compressed module isn't pickled: save net.state_dict(), or net.finalize(), which is a plain GraphModule"
-        )
-
     # --------------------------------------------------------------- to look at
-
-    @property
-    def graph_module(self) -> fx.GraphModule:
-        """The graph of the current mode: printable, quantizers visible, called with the flat leaves of the inputs."""
-        return self._graph_modules["train" if self.training else "eval"]
 
     @property
     def channels(self) -> ChannelGraph:

@@ -1,5 +1,7 @@
 """Models with probability distributions in them, as in reinforcement learning."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,15 @@ class Policy(nn.Module):
 def inputs(batch: int, seed: int) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(seed)
     return tuple(torch.randn(batch, size, dtype=torch.float64, generator=generator) for size in (6, 4))
+
+
+@pytest.fixture(autouse=True)
+def _checks_are_on() -> Iterator[None]:
+    """torch.compile takes them off for good, and whether a test before these has used it is chance."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(True)
+    yield
+    Distribution.set_default_validate_args(before)
 
 
 def test_a_distribution_is_captured_without_its_checks() -> None:
