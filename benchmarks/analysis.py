@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from scfx.capture import capture
-from scfx.channels import ChannelGraph
+from scfx.capture.capture import capture
+from scfx.graph.channels import ChannelGraph
 
 #: How often the analysis is timed; the shortest counts.
 TIMES = 3

@@ -1,7 +1,7 @@
 """What adding into some channels costs more than adding, beside layers: `python -m benchmarks.merging`.
 
-In multiplications for each element of the sum, from which `scfx.worth.ADDING` is chosen: processor time, forward and
-backward, of one core.
+In multiplications for each element of the sum, from which `scfx.removal.worth.ADDING` is chosen: processor time,
+forward and backward, of one core.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from scfx.merging import MERGE
+from scfx.nodes.merging import MERGE
 
 #: How often each is timed; the shortest counts.
 TIMES = 15

@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from scfx import CompressedModule
 from scfx.demo.learning import schedule
 from scfx.demo.measuring import size_of
-from scfx.quantizer import Quantizer
+from scfx.nodes.quantizer import Quantizer
 
 
 class Task(Protocol):

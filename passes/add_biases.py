@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import fx, nn
 
+from scfx.capture.program import Mode
 from scfx.passes.base import Pass
 from scfx.passes.building import free_name
-from scfx.plan import Absorbed
+
+
+@dataclass(frozen=True)
+class Absorbed:
+    """A constant that channels which go have added to a layer, and that its bias adds from now on.
+
+    Attributes:
+        nodes: The layer's node in each graph that matters.
+        weight: The parameter behind its weight, or the weight's node.
+        operand: The name of the operand that is its bias.
+        bias: Its bias by state-dict name; None if it has to get one.
+        amount: What is added to each output that stays.
+    """
+
+    nodes: Mapping[Mode, str]
+    weight: str
+    operand: str
+    bias: str | None
+    amount: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

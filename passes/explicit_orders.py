@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 from torch.utils import _pytree as pytree
 
-from scfx.lookups import TAKE
+from scfx.nodes.lookups import TAKE
 from scfx.passes.base import Pass
 from scfx.passes.building import CONSTANT_PREFIXES, arguments, emit, fetch, is_tensor, operators, replace, value
 

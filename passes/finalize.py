@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from scfx.counted import IMPLEMENTATIONS
-from scfx.lookups import PLAIN
-from scfx.merging import MERGE, placed_sum
+from scfx.nodes.counted import IMPLEMENTATIONS
+from scfx.nodes.lookups import PLAIN
+from scfx.nodes.merging import MERGE, placed_sum
 from scfx.passes.base import Pass
 from scfx.passes.building import hold_constant
 from scfx.signatures.call import bind

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
-from scfx.lookups import PART
+from scfx.nodes.lookups import PART
 from scfx.passes.base import Pass
 
 

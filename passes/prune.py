@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-import scfx.counted
-import scfx.lookups
+import scfx.nodes.counted
+import scfx.nodes.lookups
 from scfx.passes.base import Pass
 from scfx.signatures.call import bind
 from scfx.signatures.record import Replacement
 from scfx.signatures.resizing import Scaled
 
-assert scfx.counted.IMPLEMENTATIONS  # registers the counted operators
-assert scfx.lookups.PLAIN  # and those that take the place of strided slices
+assert scfx.nodes.counted.IMPLEMENTATIONS  # registers the counted operators
+assert scfx.nodes.lookups.PLAIN  # and those that take the place of strided slices
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx, nn
 
-from scfx.merging import MERGE
+from scfx.nodes.merging import MERGE
 from scfx.passes.base import Pass
 from scfx.passes.building import arguments, operators
 

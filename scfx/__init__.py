@@ -1,8 +1,6 @@
 """scfx: any PyTorch network compresses itself while it trains, without ever changing what it computes."""
 
 from scfx import distributed
-from scfx.channels import Axis, ChannelGraph, Member
-from scfx.checkpoint import load_checkpoint, save_checkpoint
 from scfx.compress import CompressedModule, channel_graph, compress
 from scfx.errors import (
     CaptureError,
@@ -14,9 +12,11 @@ from scfx.errors import (
     ScfxError,
     UnknownNameError,
 )
-from scfx.forgetting import Guards
-from scfx.size import CostKind
+from scfx.graph.channels import Axis, ChannelGraph, Member
+from scfx.saving.checkpoint import load_checkpoint, save_checkpoint
 from scfx.target import SizeTarget
+from scfx.training.forgetting import Guards
+from scfx.training.size import CostKind
 
 __version__ = "0.1.0"
 

@@ -8,17 +8,17 @@ from typing import Any
 
 from torch import fx, nn
 
-from scfx.branches import independent, merge_dims
-from scfx.capture import capture
-from scfx.channels import Axis, ChannelGraph
+from scfx.capture.capture import capture
+from scfx.capture.program import MODES, Program
+from scfx.graph.branches import independent, merge_dims
+from scfx.graph.channels import Axis, ChannelGraph
+from scfx.graph.quantization import find_weights
+from scfx.graph.selection import kept_dims, output_positions
 from scfx.likeness import class_like
 from scfx.module import CompressedModule
+from scfx.nodes.quantizer import Quantizer
 from scfx.passes.insert_quantizers import InsertQuantizers
 from scfx.passes.separate_branches import SeparateBranches
-from scfx.program import MODES, Program
-from scfx.quantization import find_weights
-from scfx.quantizer import Quantizer
-from scfx.selection import kept_dims, output_positions
 
 __all__ = ["CompressedModule", "channel_graph", "compress"]
 

@@ -3,8 +3,8 @@
 Each process holds the whole network and sees the same averaged gradients, so each finds out by itself what can go. What
 they found is compared before anything is removed. What does differ between processes, the running statistics of batch
 norms, decides nothing: a running mean counts as zero where the norm's input is zero in training, whatever the data was,
-and `scfx.training` sets it in each process. Where it may matter after all, in a network without quantizers that loses
-channels which are zero already, the buffers of process 0 count, as they do in DistributedDataParallel itself.
+and `scfx.training.training` sets it in each process. Where it may matter after all, in a network without quantizers
+that loses channels which are zero already, the buffers of process 0 count, as in DistributedDataParallel itself.
 
 After a removal DistributedDataParallel is told the new sizes. It stays the same object, so that whatever holds it (a
 trainer, `torch.compile`) needs no telling.
@@ -24,11 +24,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from scfx.errors import InputError, PlanError
 from scfx.module import CompressedModule
-from scfx.optimizers import Optimizers
-from scfx.parallel import refuse_wrapped
-from scfx.plan import PrunePlan
-from scfx.pruning import PruneReport
-from scfx.pruning import prune as prune_here
+from scfx.removal.plan import PrunePlan
+from scfx.surgery.optimizers import Optimizers
+from scfx.surgery.parallel import refuse_wrapped
+from scfx.surgery.pruning import PruneReport
+from scfx.surgery.pruning import prune as prune_here
 
 _NAMES_SHOWN = 5
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from scfx.program import MODES, Mode, Program, graph_module
+from scfx.capture.program import MODES, Mode, Program, graph_module
 
 
 class Executable(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from scfx.calling import CallSpec
+from scfx.capture.calling import CallSpec
 from scfx.module import CompressedModule
 
 

@@ -9,22 +9,22 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from scfx.channels import ChannelGraph, Kept
+from scfx.capture.program import Mode, Program
 from scfx.errors import InputError
 from scfx.executable import Executable
-from scfx.finalizing import finalized
-from scfx.following import enlist
-from scfx.forgetting import Guards
-from scfx.groups import param_groups
-from scfx.left import Left, prunable
-from scfx.optimizers import Optimizers, meet_optimizers
-from scfx.parallel import refuse_sharded
-from scfx.program import Mode, Program
-from scfx.pruning import PruneReport, apply, prune
-from scfx.quantizer import Quantizer
-from scfx.resuming import Saved, Widths, channels_of, check_names, is_entry, marked_entries, plan_from
-from scfx.size import CostKind, SizeModel
-from scfx.training import Training
+from scfx.graph.channels import ChannelGraph, Kept
+from scfx.nodes.quantizer import Quantizer
+from scfx.reporting.left import Left, prunable
+from scfx.surgery.following import enlist
+from scfx.surgery.optimizers import Optimizers, meet_optimizers
+from scfx.surgery.parallel import refuse_sharded
+from scfx.surgery.pruning import PruneReport, apply, prune
+from scfx.surgery.resuming import Saved, Widths, channels_of, check_names, is_entry, marked_entries, plan_from
+from scfx.training.finalizing import finalized
+from scfx.training.forgetting import Guards
+from scfx.training.groups import param_groups
+from scfx.training.size import CostKind, SizeModel
+from scfx.training.training import Training
 
 
 class CompressedModule(Executable):

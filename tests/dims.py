@@ -8,10 +8,10 @@ from math import prod
 
 import numpy as np
 
-from scfx.dims import Dim, Pin, Var, concat, product, take, variables
-from scfx.facts import Mask
-from scfx.masks import occupied
-from scfx.unify import fresh
+from scfx.graph.masks import occupied
+from scfx.terms.dims import Dim, Pin, Var, concat, product, take, variables
+from scfx.terms.facts import Mask
+from scfx.terms.unify import fresh
 
 WHY = Pin("test")
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 import scfx
-from scfx.plan import PrunePlan
-from scfx.variations import other_sizes
+from scfx.capture.variations import other_sizes
+from scfx.removal.plan import PrunePlan
 from tests.comparison import NotFiniteError, require_equal
 from tests.coverage import Coverage
 from tests.networks import OPERATIONS, Draft, Network, draft
@@ -62,7 +62,7 @@ def check(network: Network, seed: int, trials: int = TRIALS) -> Iterator[Outcome
     absorbed = check_constants(copy.deepcopy(captured), inputs, seed)
     for trial in range(trials):
         net = copy.deepcopy(captured)
-        with patch("scfx.worth.ADDING", 0):
+        with patch("scfx.removal.worth.ADDING", 0):
             outcome = check_exact(
                 copy.deepcopy(model),
                 inputs,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import scfx
-from scfx.channels import Axis, ChannelGraph
+from scfx.graph.channels import Axis, ChannelGraph
 from tests import torchvision_shim
 from tests.toys import Residual
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 import scfx
-from scfx.plan import PrunePlan
+from scfx.removal.plan import PrunePlan
 from tests.comparison import TOLERANCE, require_equal
 from tests.double import DoublePrecision
 from tests.observation import Inputs, MakeInputs, OneThread, maker, observe, restore, state_of

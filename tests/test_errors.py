@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from scfx.capture import capture
+from scfx.capture.capture import capture
 from scfx.errors import CaptureError, InputError, ModelError, ScfxError, UnknownNameError
 from tests.captured import TwoOutputs, X
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import scfx.optimizers
+import scfx.surgery.optimizers
 from scfx import ScfxError
 from scfx.signatures import override
 from tests.comparison import NotFiniteError, compare, relative_error, require_equal
@@ -115,7 +115,7 @@ def test_the_right_rules_pass_on_sequences() -> None:
 
 
 def test_an_optimizer_whose_state_is_not_sliced_right_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = scfx.optimizers.slice_optimizer
+    right = scfx.surgery.optimizers.slice_optimizer
 
     def wrong(optimizer: torch.optim.Optimizer, kept: Any) -> None:
         right(optimizer, kept)
@@ -124,7 +124,7 @@ def test_an_optimizer_whose_state_is_not_sliced_right_is_caught(monkeypatch: pyt
                 if isinstance(value, Tensor) and value.dim():
                     state[key] = value.flip(0)
 
-    monkeypatch.setattr("scfx.pruning.slice_optimizer", wrong)
+    monkeypatch.setattr("scfx.surgery.pruning.slice_optimizer", wrong)
     with pytest.raises(AssertionError, match="value after the step"):
         check(PLANTED[1], [0, 1])
 

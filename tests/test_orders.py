@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import scfx
-from scfx.report import GraphReport
+from scfx.reporting.report import GraphReport
 from tests.oracle import check_exact
 
 

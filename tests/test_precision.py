@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import scfx
-from scfx.quantizer import Quantizer
+from scfx.nodes.quantizer import Quantizer
 from tests.observation import OneThread
 from tests.toys import images, labels
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 import scfx
-from scfx.plan import PrunePlan
+from scfx.removal.plan import PrunePlan
 from tests.comparison import TOLERANCE, NotFiniteError, relative_error
 from tests.fuzz import check
 from tests.networks import Network, networks

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, fx, nn
 
 import scfx
-from scfx.quantizer import Quantizer
+from scfx.nodes.quantizer import Quantizer
+from tests.nodes.test_quantizer import trained
 from tests.observation import OneThread
-from tests.test_quantizer import trained
 from tests.toys import images
 
 

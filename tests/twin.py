@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import scfx
-from scfx.plan import PrunePlan
+from scfx.removal.plan import PrunePlan
 from tests.comparison import compare, require_equal
 from tests.full_size import Kept, gather, scatter
 from tests.observation import Inputs, MakeInputs, Observation, observe, restore, state_of

@@ -11,7 +11,7 @@ from scfx import distributed
 from scfx.errors import InputError
 from scfx.integrations.penalty import Gamma, add_size_gradient
 from scfx.module import CompressedModule
-from scfx.parallel import refuse_sharded
+from scfx.surgery.parallel import refuse_sharded
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer

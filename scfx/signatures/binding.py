@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 
-from scfx.dims import Dim, product
 from scfx.signatures.call import Call
 from scfx.signatures.notation import Factors, Signature
-from scfx.symbolic import of_size, size_text
+from scfx.terms.dims import Dim, product
+from scfx.terms.symbolic import of_size, size_text
 
 
 class SignatureError(Exception):

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import fx
 
-from scfx.dims import Dim, Pin
-from scfx.unify import fresh, pin, unify
+from scfx.terms.dims import Dim, Pin
+from scfx.terms.unify import fresh, pin, unify
 
 #: The dims of one tensor.
 Dims = tuple[Dim, ...]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scfx.facts import Zeros
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.record import Kept, Operator, Replacement
+from scfx.terms.facts import Zeros
 
 
 def no_zeros(call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scfx.facts import Zeros, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded, no_zeros
 from scfx.signatures.record import Kept, Record
 from scfx.signatures.resizing import resized_list
+from scfx.terms.facts import Zeros, unknown
 
 
 def _made(call: Call) -> tuple[Dims, ...]:

@@ -12,11 +12,11 @@ from functools import reduce
 
 import torch
 
-from scfx.dims import ONE, Dim
-from scfx.facts import Fact, Zeros, both, either, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.probe import Spread, spread
 from scfx.signatures.record import Operator
+from scfx.terms.dims import ONE, Dim
+from scfx.terms.facts import Fact, Zeros, both, either, unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import reduce
 
-from scfx.dims import ONE, concat
-from scfx.facts import Fact, Zeros, both, chained, everything, unknown
 from scfx.signatures.binding import SignatureError
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.record import Record
+from scfx.terms.dims import ONE, concat
+from scfx.terms.facts import Fact, Zeros, both, chained, everything, unknown
 
 
 def _listed(call: Call) -> list[str]:

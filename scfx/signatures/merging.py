@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scfx.dims import Dim
-from scfx.facts import Mask, Zeros, both, known
-from scfx.merging import MERGE
+from scfx.nodes.merging import MERGE
 from scfx.signatures.call import Call, Dims, Sink
 from scfx.signatures.record import Kept, Operator, Record, Replacement
+from scfx.terms.dims import Dim
+from scfx.terms.facts import Mask, Zeros, both, known
 
 OPERANDS = ("self", "other")
 

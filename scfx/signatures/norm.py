@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from scfx.facts import LARGE, Fact, Zeros, both, either, everything, unknown
 from scfx.signatures.call import Call
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.rearranging import letters_of
 from scfx.signatures.record import Choice, Kept, Operator, Record, Replacement
+from scfx.terms.facts import LARGE, Fact, Zeros, both, either, everything, unknown
 
 _AFFINE = ("weight", "bias")
 _RUNNING = ("running_mean", "running_var")

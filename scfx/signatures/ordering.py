@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import scfx.lookups
-from scfx.dims import Dim, take
-from scfx.facts import Fact, Zeros, both, known, unknown
-from scfx.places import MAX_PLACES, pick
+import scfx.nodes.lookups
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.record import Kept, Record
 from scfx.signatures.resizing import kept_size
+from scfx.terms.dims import Dim, take
+from scfx.terms.facts import Fact, Zeros, both, known, unknown
+from scfx.terms.places import MAX_PLACES, pick
 
-assert scfx.lookups.PLAIN  # registers scfx.take, scfx.part and scfx.put
+assert scfx.nodes.lookups.PLAIN  # registers scfx.take, scfx.part and scfx.put
 
 
 def picked(call: Call, dim: Dim, indices: Sequence[int]) -> Dim:

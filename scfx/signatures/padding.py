@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scfx.dims import Dim, concat
-from scfx.facts import LARGE, Fact, Zeros, chained, everything, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.record import Kept, Record
 from scfx.signatures.resizing import kept_size
+from scfx.terms.dims import Dim, concat
+from scfx.terms.facts import LARGE, Fact, Zeros, chained, everything, unknown
 
 
 def _amounts(call: Call) -> list[tuple[int, int]]:

@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scfx.dims import ONE, product
-from scfx.facts import LARGE, Fact, Mask, Zeros, both, either, project, unknown
 from scfx.signatures.binding import Binding, SignatureError, bind_letters
 from scfx.signatures.call import Call, Dims, Sink
 from scfx.signatures.notation import read
 from scfx.signatures.record import Kept, Operator, Replacement
 from scfx.signatures.resizing import kept_size, resized_list, scaled
+from scfx.terms.dims import ONE, product
+from scfx.terms.facts import LARGE, Fact, Mask, Zeros, both, either, project, unknown
 
 __all__ = ["Binding", "Pattern", "SignatureError"]
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scfx.dims import Dim
-from scfx.facts import Mask, Zeros
 from scfx.signatures.call import Call, Dims, is_view
+from scfx.terms.dims import Dim
+from scfx.terms.facts import Mask, Zeros
 
 #: How many channels of a dim stay.
 Kept = Callable[[Dim], "Mask"]

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from scfx.facts import Mask, Zeros, known, unknown
 from scfx.signatures.binding import Binding, SignatureError
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Choice, Operator, Record
+from scfx.terms.facts import Mask, Zeros, known, unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from scfx.facts import LARGE
 from scfx.signatures.call import Call
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Choice, Kept, Operator, Record, Replacement
 from scfx.signatures.resizing import kept_size
+from scfx.terms.facts import LARGE
 
 
 def _reduced(

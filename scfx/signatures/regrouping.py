@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scfx.dims import ONE, Dim, factors, product
-from scfx.facts import Zeros, regroup
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.record import Kept, Record
 from scfx.signatures.resizing import resized_list
+from scfx.terms.dims import ONE, Dim, factors, product
+from scfx.terms.facts import Zeros, regroup
 
 
 def _regrouped(call: Call) -> tuple[Dims, ...]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scfx.dims import ONE
-from scfx.facts import Zeros, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.elementwise import POINTWISE
@@ -14,6 +12,8 @@ from scfx.signatures.pattern import Pattern
 from scfx.signatures.rearranging import letters_of
 from scfx.signatures.record import Choice, Kept, Operator, Record, Replacement
 from scfx.signatures.resizing import kept_size
+from scfx.terms.dims import ONE
+from scfx.terms.facts import Zeros, unknown
 
 
 def _expand(call: Call) -> Operator:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scfx.facts import Fact, Zeros, both, chained, everything, piece, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.ordering import placed_zeros
@@ -19,6 +18,7 @@ from scfx.signatures.taking import (
     slice_bounds,
     takes_all,
 )
+from scfx.terms.facts import Fact, Zeros, both, chained, everything, piece, unknown
 
 
 def _slice_scatter(call: Call) -> tuple[Dims, ...]:

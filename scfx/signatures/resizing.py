@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from math import gcd, prod
 from typing import Any
 
-from scfx.dims import Concat, Dim, Take, Var, resolve
-from scfx.facts import LARGE
 from scfx.signatures.call import Call
 from scfx.signatures.record import Kept
+from scfx.terms.dims import Concat, Dim, Take, Var, resolve
+from scfx.terms.facts import LARGE
 
 
 @dataclass(frozen=True)

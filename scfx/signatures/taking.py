@@ -6,13 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scfx.dims import Concat, Dim
-from scfx.facts import LARGE, Zeros, piece, unknown
 from scfx.signatures.call import Call, Dims
 from scfx.signatures.coded import Coded
 from scfx.signatures.ordering import left_of, picked
 from scfx.signatures.record import Kept, Record, Replacement
 from scfx.signatures.resizing import kept_size
+from scfx.terms.dims import Concat, Dim
+from scfx.terms.facts import LARGE, Zeros, piece, unknown
 
 
 def _with(dims: Sequence[Dim], at: int, *new: Dim) -> Dims:

@@ -10,7 +10,7 @@ import scfx
 from examples.learning import Recipe, optimizer_for, settle_depths, start_depths, train
 from examples.resnet9 import ResNet9
 from scfx.demo.measuring import size_of
-from scfx.quantizer import Quantizer
+from scfx.nodes.quantizer import Quantizer
 
 
 class Line:

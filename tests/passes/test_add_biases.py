@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scfx.passes.add_biases import AddBiases
-from scfx.plan import Absorbed
+from scfx.passes.add_biases import Absorbed, AddBiases
 from tests.passes.tools import captured, program
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from scfx.capture import capture
+from scfx.capture.capture import capture
 from scfx.passes.insert_quantizers import InsertQuantizers
 
 

@@ -12,20 +12,20 @@ from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 from torch.utils import _pytree as pytree
 
-import scfx.counted
-from scfx.calling import CallSpec
-from scfx.dims import Concat, Dim, Take, Var, resolve, variables
-from scfx.facts import Mask, Zeros, unknown
-from scfx.inference import Inference, Step, infer
-from scfx.program import Program
+import scfx.nodes.counted
+from scfx.capture.calling import CallSpec
+from scfx.capture.program import Program
+from scfx.graph.inference import Inference, Step, infer
+from scfx.removal.zero_facts import tensor_zeros
+from scfx.removal.zeros import forward_zeros, removable
 from scfx.signatures.call import Dims, bind, unbound
 from scfx.signatures.record import Replacement
 from scfx.signatures.resizing import Scaled
-from scfx.zero_facts import tensor_zeros
-from scfx.zeros import forward_zeros, removable
+from scfx.terms.dims import Concat, Dim, Take, Var, resolve, variables
+from scfx.terms.facts import Mask, Zeros, unknown
 from tests.signatures.samples import Operand, Sample, is_symbolic, overload, real
 
-assert scfx.counted.IMPLEMENTATIONS
+assert scfx.nodes.counted.IMPLEMENTATIONS
 
 
 @dataclass(frozen=True)

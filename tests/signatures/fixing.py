@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scfx.facts import Zeros, known, unknown
+from scfx.terms.facts import Zeros, known, unknown
 from tests.comparison import relative_error
 from tests.signatures.case import Case, parts
 from tests.signatures.samples import is_symbolic

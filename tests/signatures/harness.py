@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scfx.dims import Var, variables
-from scfx.facts import Mask, Zeros
 from scfx.signatures.call import Dims
+from scfx.terms.dims import Var, variables
+from scfx.terms.facts import Mask, Zeros
 from tests.comparison import relative_error
 from tests.signatures.case import Case, case_of, mask_of, parts, sliced
 from tests.signatures.fixing import NotFixedError, check_fixed

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scfx.dims import Var, variables
-from scfx.facts import Mask
 from scfx.signatures import FAMILIES
+from scfx.terms.dims import Var, variables
+from scfx.terms.facts import Mask
 from tests.comparison import relative_error
 from tests.signatures.case import Case, case_of, mask_of, sliced
 from tests.signatures.samples import Sample, is_symbolic, samples_of

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch._ops import OpOverload, OpOverloadPacket
 
 from scfx.signatures.record import Record
-from scfx.symbolic import FIRST_PRIME
+from scfx.terms.symbolic import FIRST_PRIME
 from tests.signatures.foreign import declare_foreign
 
 #: The batch size in a graph, and the one that samples are run with.

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from scfx.facts import Zeros
 from scfx.signatures import TABLE, elementwise, override
 from scfx.signatures.call import Call
 from scfx.signatures.coded import Coded
 from scfx.signatures.pattern import Pattern
 from scfx.signatures.record import Record
+from scfx.terms.facts import Zeros
 from tests.signatures.harness import WrongRuleError, check
 from tests.signatures.missing import missing
 from tests.signatures.samples import read

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from torch.utils import _pytree as pytree
 
-from scfx.dims import variables
-from scfx.facts import LARGE
 from scfx.signatures import FAMILIES, TABLE
 from scfx.signatures.record import Record
+from scfx.terms.dims import variables
+from scfx.terms.facts import LARGE
 from tests.signatures.case import case_of, mask_of
 from tests.signatures.harness import check
 from tests.signatures.samples import samples_of

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 import scfx
-from scfx.report import GraphReport
+from scfx.reporting.report import GraphReport
 from tests.comparison import compare
 from tests.double import DoublePrecision
 from tests.observation import call, float_outputs, restore, state_of

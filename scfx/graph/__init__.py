@@ -1,0 +1,1 @@
+"""The channel dependency graph of a program."""

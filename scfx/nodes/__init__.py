@@ -1,0 +1,1 @@
+"""What rewritten graphs call: quantizers, and operators on tensors that have lost channels."""

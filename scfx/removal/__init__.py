@@ -1,0 +1,1 @@
+"""Which channels can go, and what goes with them: analysis only."""

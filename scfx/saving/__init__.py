@@ -1,0 +1,1 @@
+"""States and checkpoints that fit a network of any widths."""

@@ -1,0 +1,1 @@
+"""Obeying a prune plan: parameters, buffers, optimizer state, copies."""

@@ -1,0 +1,1 @@
+"""Dimensions as terms, terms made one, and what is known along them."""

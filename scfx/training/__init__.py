@@ -1,0 +1,1 @@
+"""Self-compression: quantized weights, sizes, and what an update does."""
