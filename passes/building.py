@@ -17,8 +17,11 @@ from torch.utils import _pytree as pytree
 #: Buffers with these prefixes are constants from the code of the model, not state that the user knows by name.
 CONSTANT_PREFIXES = ("_lifted_", "_constant_")
 
+#: The key of `node.meta` that says how autocast was set in the region that a node is from.
+AUTOCAST = "autocast"
+
 #: Where a node came from. A node that stands in for another one says the same.
-_ORIGIN = ("nn_module_stack", "stack_trace", "torch_fn", "source_fn_stack", "custom", "grad_disabled")
+_ORIGIN = ("nn_module_stack", "stack_trace", "torch_fn", "source_fn_stack", "custom", "grad_disabled", AUTOCAST)
 
 
 def value(node: fx.Node) -> Any:
@@ -112,6 +115,12 @@ def fetch(root: nn.Module, target: str) -> Any:
     for part in target.split("."):
         found = getattr(found, part)
     return found
+
+
+def device_of(root: nn.Module) -> torch.device:
+    """Return where the tensors of a model are."""
+    tensors = (*root.parameters(), *root.buffers())
+    return tensors[0].device if tensors else torch.device("cpu")
 
 
 def free_name(root: nn.Module, stem: str) -> str:

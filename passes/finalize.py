@@ -13,7 +13,7 @@ from scfx.nodes.counted import IMPLEMENTATIONS
 from scfx.nodes.lookups import PLAIN
 from scfx.nodes.merging import MERGE, placed_sum
 from scfx.passes.base import Pass
-from scfx.passes.building import hold_constant
+from scfx.passes.building import device_of, hold_constant
 from scfx.signatures.call import bind
 
 
@@ -68,7 +68,7 @@ class WriteOutLookups(Pass):
                 graph.erase_node(node)
                 changes += 1
                 continue
-            index = torch.tensor(arguments["index"], dtype=torch.int64, device=_device(root))
+            index = torch.tensor(arguments["index"], dtype=torch.int64, device=device_of(root))
             with graph.inserting_before(node):
                 arguments["index"] = graph.get_attr(hold_constant(root, index))
                 made = graph.call_function(plain, (), {_NAMES.get(name, name): one for name, one in arguments.items()})
@@ -96,7 +96,7 @@ class WriteOutMerges(Pass):
                 rank = len(node.meta["shape"])
 
                 def index(places: Sequence[int]) -> Any:
-                    values = torch.tensor(places, dtype=torch.int64, device=_device(root))
+                    values = torch.tensor(places, dtype=torch.int64, device=device_of(root))
                     return fx.Proxy(graph.get_attr(hold_constant(root, values)), tracer)
 
                 arguments |= {n: fx.Proxy(arguments[n], tracer) for n in ("self", "other")}
@@ -111,9 +111,3 @@ class WriteOutMerges(Pass):
 
 #: What torch calls an argument by another name.
 _NAMES = {"src": "source"}
-
-
-def _device(root: nn.Module) -> torch.device:
-    """Where the tensors of a model are."""
-    tensors = (*root.parameters(), *root.buffers())
-    return tensors[0].device if tensors else torch.device("cpu")

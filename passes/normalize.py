@@ -17,7 +17,7 @@ from scfx.passes.explicit_splits import ExplicitSplits
 from scfx.passes.fold_constants import FoldConstants
 from scfx.passes.functionalize import Functionalize
 from scfx.passes.fuse_layer_norm import FuseLayerNorm
-from scfx.passes.inline_autocast import InlineAutocast
+from scfx.passes.inline_autocast import ExplicitAutocast, InlineAutocast
 from scfx.passes.inline_grad_mode import InlineGradMode
 from scfx.passes.mutations import mutated_buffers
 from scfx.passes.separate_recurrent import SeparateRecurrent
@@ -31,6 +31,7 @@ def pipeline(mutable: Collection[str] = ()) -> tuple[Pass, ...]:
     return (
         InlineAutocast(),
         InlineGradMode(),
+        InlineAutocast(),
         DropAssertions(),
         DropInactiveDropout(),
         ViewsInPlace(),
@@ -48,6 +49,7 @@ def pipeline(mutable: Collection[str] = ()) -> tuple[Pass, ...]:
         SplitBeforeView(),
         ViewsAsReshapes(),
         EliminateDeadCode(),
+        ExplicitAutocast(),
     )
 
 

@@ -12,6 +12,7 @@ from torch import fx, nn
 
 import scfx.nodes.counted
 import scfx.nodes.lookups
+from scfx.nodes.autocasting import like
 from scfx.passes.base import Pass
 from scfx.signatures.call import bind
 from scfx.signatures.record import Replacement
@@ -50,8 +51,8 @@ class Prune(Pass):
 
 def _apply(graph: fx.Graph, node: fx.Node, edit: Replacement, nodes: Mapping[str, fx.Node]) -> None:
     arguments = {**bind(node.target, node.args, node.kwargs), **edit.arguments}  # type: ignore[arg-type]
-    if edit.target is not None and edit.target != str(node.target):
-        node.target = operator_named(edit.target)
+    if edit.target is not None:
+        node.target = like(operator_named(edit.target), node.target)
     with graph.inserting_before(node):
         arguments = {name: _resolved(graph, value, nodes) for name, value in arguments.items()}
     args: list[Any] = []

@@ -51,6 +51,26 @@ class Encoder(nn.Module):
         return result
 
 
+class LinearAttention(nn.Module):
+    """Linear attention in single precision whatever is around it, and a layer in half precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.project = nn.Linear(6, 24, bias=False), nn.Linear(8, 12)
+        self.narrow, self.head = nn.Linear(12, 8), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).chunk(3, -1)
+        dtype = self.head.weight.dtype
+        with torch.autocast("cpu", enabled=False):
+            q, k, wide = q.relu().float(), k.relu().float(), v.float()
+            y = (q @ (k.transpose(1, 2) @ wide) / (q @ k.sum(1)[..., None] + 1)).to(dtype)
+        with torch.autocast("cpu", torch.bfloat16):
+            y = self.narrow(torch.relu(self.project(y))).to(dtype)
+        result: Tensor = self.head(torch.relu(y).mean(1))
+        return result
+
+
 def words(count: int) -> Tensor:
     return torch.arange(count * 5).view(count, 5) % 11
 
@@ -58,6 +78,7 @@ def words(count: int) -> Tensor:
 MODELS: dict[str, tuple[Callable[[], nn.Module], Callable[[int], Tensor]]] = {
     "convolutions": (Convolutions, lambda count: images(count).float()),
     "encoder": (Encoder, words),
+    "regions": (LinearAttention, lambda count: torch.linspace(-1, 1, count * 30).sin().view(count, 5, 6)),
 }
 
 
@@ -97,6 +118,28 @@ def test_under_autocast_it_computes_what_the_original_does(name: str) -> None:
     for wanted, found in zip(before, after, strict=True):
         assert found.dtype == torch.bfloat16
         assert torch.allclose(found, wanted, rtol=0.02, atol=0.02)
+
+
+def test_regions_that_switch_autocast_cost_no_channels_and_outlast_finalize() -> None:
+    """Under another autocast they compute the same as plain torch as they do in the network, and compiled."""
+    build, inputs = MODELS["regions"]
+    x = inputs(4)
+    net = scfx.compress(build(), x, quantize=False).eval()
+    assert {axis.pinned.split(" (")[0] for axis in net.channels.axes if axis.pinned} == {
+        "model input x",
+        "model output",
+    }
+    zero_some(net)
+    assert net.prune()
+    final = net.finalize()
+    assert "scfx" not in final.code
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
+            wanted = net(x)
+            assert wanted.dtype == dtype
+            assert torch.equal(final(x), wanted)
+    with torch.autocast("cpu"), torch.no_grad():
+        assert torch.equal(torch.compile(net, backend="aot_eager")(x), net(x))
 
 
 @pytest.mark.parametrize("name", MODELS)

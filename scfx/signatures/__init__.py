@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import torch
 
+from scfx.nodes.autocasting import original
 from scfx.signatures import (
     attention,
     convolution,
@@ -68,7 +69,8 @@ TABLE: dict[str, Record] = {
 
 @lru_cache(maxsize=4096)
 def name_of(target: object) -> str:
-    """The qualified name of an operator, such as "aten.conv2d.default"."""
+    """The qualified name of an operator, such as "aten.conv2d.default"; of one under autocast, the original's."""
+    target = original(target)
     return str(target) if isinstance(target, torch._ops.OpOverload) else getattr(target, "__name__", str(target))
 
 

@@ -15,6 +15,7 @@ from scfx.nodes.quantizer import Quantizer
 from scfx.passes.add_biases import AddBiases
 from scfx.passes.finalize import DropQuantizers, WriteOutCounted, WriteOutLookups, WriteOutMerges
 from scfx.passes.prune import Prune
+from scfx.passes.write_out_autocast import WriteOutAutocast
 from scfx.removal.constants import find_constants
 from scfx.removal.dead import find_absorbable, worth_removing
 from scfx.removal.plan import PrunePlan, make_plan
@@ -39,7 +40,7 @@ def finalized(channels: ChannelGraph) -> fx.GraphModule:
                 weight = root.get_parameter(name)
                 weight.data = quantizer(weight).detach()
                 bits[name] = quantizer.storage_bits().tolist()
-    for step in (DropQuantizers(), WriteOutCounted(), WriteOutLookups(), WriteOutMerges()):
+    for step in (DropQuantizers(), WriteOutAutocast(), WriteOutCounted(), WriteOutLookups(), WriteOutMerges()):
         step(graph, root)
     _drop_quantizers(root)
     _plain_call(graph, program)
