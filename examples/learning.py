@@ -42,7 +42,7 @@ class Recipe:
         gamma: The factor of the size, in bits per original weight, in the loss.
         until: Bits per original weight, counted on real integers, at which depths stop for good; each is then raised to
             the whole number of bits in which its integers are stored. Without, depths move until the end.
-        start_bits: The depth that quantizers start with, each with the exponent that just covers its largest weight.
+        start_bits: The depth that quantizers start with, each with the exponent that `scfx.compress` would choose.
         prune_every: Steps between removals.
         seed: Decides first weights, order and augmentation.
     """

@@ -70,7 +70,7 @@ class Loop:
         (dense, 0.03, 120, {}),
         (dense, 0.01, 160, {}),
         (dense, 0.05, 120, {"rate": 0.1}),
-        (dense, 0.03, 120, {"rate": 2.0}),
+        (dense, 0.05, 120, {"rate": 2.0}),
         (dense, 0.05, 120, {"sgd": True, "rate": 2.0}),
         (Reader, 0.12, 70, {}),
         (lambda: DigitsNet(3), 0.15, 60, {}),

@@ -18,33 +18,13 @@ from torch import Tensor, nn
 
 from scfx.errors import InputError, ModelError
 from scfx.nodes.fake_quantize import grid, grouped, named_dims, quantize
+from scfx.nodes.first_exponents import first_exponents
 
 MIN_START_BITS = 2.0
 """Below two bits no positive integer is left in the range, so that no exponent covers a weight's largest entry."""
 
 MAX_BITS = 24.0
 """A float32 has 24 significant bits: more depth would cost size, add no value, and leave the codes inexact."""
-
-
-def _initial_exponent(weight: Tensor, shape: tuple[int, ...], bits: float) -> Tensor:
-    """Returns the exponents (1-D) with which `bits` just cover the largest magnitude of each channel.
-
-    They are larger by what rounding may take off: on the very bound, the last bit would decide whether the largest
-    weight of a channel gets a gradient. A channel of zeros takes the weight's largest magnitude, and a weight of zeros
-    the usual bound of a fresh layer, 1 / sqrt(fan in): such channels may yet learn.
-    """
-    channels = math.prod(shape)
-    spread = weight.abs()
-    if weight.numel():
-        reduced = [dim for dim, size in enumerate(shape) if size == 1 and weight.shape[dim] != 1]
-        peak = spread.amax(reduced, keepdim=True).view(-1) if reduced else spread.reshape(-1)
-        fallback = torch.where(spread.max() > 0, spread.max(), (channels / weight.numel()) ** 0.5)
-    else:
-        peak, fallback = weight.new_zeros(channels), weight.new_ones(())
-    exponent = torch.log2(torch.where(peak > 0, peak, fallback) / (2.0 ** (bits - 1) - 1))
-    limit = -math.log2(torch.finfo(weight.dtype).tiny)  # beyond it 2^-e overflows, and 0 * inf would be NaN
-    exponent.clamp_(-limit, limit)
-    return exponent.add_(exponent.abs().clamp_min_(1), alpha=4 * torch.finfo(weight.dtype).eps)
 
 
 class Quantizer(nn.Module):
@@ -92,7 +72,7 @@ class Quantizer(nn.Module):
         if not values.is_meta and not torch.isfinite(values).all():
             raise ModelError("a weight with NaN or infinite entries cannot be quantized")
         values, shape = grouped(values, self.dims, groups * math.prod(weight.shape[dim] for dim in self.dims))
-        exponent = _initial_exponent(values, shape, bits)
+        exponent = first_exponents(values, shape, bits)
         self.bits = nn.Parameter(torch.full_like(exponent, bits))
         self.exponent = nn.Parameter(exponent)
         self.register_buffer("dead", torch.zeros_like(exponent, dtype=torch.bool))

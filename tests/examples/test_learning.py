@@ -73,15 +73,14 @@ def test_settling_changes_no_size() -> None:
         assert torch.equal(quantizer.bits, quantizer.storage_bits().to(quantizer.bits.dtype))
 
 
-def test_another_start_covers_each_weight() -> None:
+def test_another_start_is_as_compress_would_choose_it() -> None:
     net = compressed()
     start_depths(net, 3.0)
     for path, quantizer in net.quantizers():
         weight = net.get_parameter(path.removesuffix("_quantizer"))
         assert torch.equal(quantizer.bits, torch.full_like(quantizer.bits, 3.0))
         assert torch.equal(quantizer.exponent, Quantizer(weight, quantizer.dims, bits=3.0).exponent)
-        largest = quantizer(weight).abs().amax(1)
-        assert torch.allclose(largest, weight.abs().amax(1))
+        assert (quantizer(weight) - weight).norm() < 0.25 * weight.norm()
 
 
 @pytest.mark.parametrize("make", [network, compressed])
