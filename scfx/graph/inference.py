@@ -213,15 +213,17 @@ def _functional(result: Inference, node: fx.Node) -> object:
 def _operands(arguments: Mapping[Any, Any], values: Mapping[str, Value]) -> dict[str, Dims]:
     operands: dict[str, Dims] = {}
 
-    def add(name: str, value: Any) -> None:
-        if isinstance(value, fx.Node) and isinstance(value.meta.get("shape"), (tuple, torch.Size)):
-            operands[name] = values[value.name]  # type: ignore[assignment]
+    def add(name: str, node: fx.Node) -> None:
+        if isinstance(node.meta.get("shape"), (tuple, torch.Size)):
+            operands[name] = values[node.name]  # type: ignore[assignment]
 
     for name, value in arguments.items():
-        add(str(name), value)
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, fx.Node):
+            add(str(name), value)
+        elif isinstance(value, (list, tuple)):
             for index, item in enumerate(value):
-                add(f"{name}[{index}]", item)
+                if isinstance(item, fx.Node):
+                    add(f"{name}[{index}]", item)
     return operands
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from math import prod
 
 from scfx.signatures.call import Call
 from scfx.signatures.notation import Factors, Signature
 from scfx.terms.dims import Dim, product
 from scfx.terms.symbolic import of_size, size_text
+
+#: The sizes of a tensor's dims.
+Shape = tuple[int, ...]
+
+#: What a signature says of one tensor, its shape, and what messages call it.
+Side = tuple[tuple[Factors, ...], Shape, str]
 
 
 class SignatureError(Exception):
@@ -63,13 +69,11 @@ def bind_letters(
     Raises:
         SignatureError: the shapes don't fit.
     """
-    given = [name for name in operands if name in call.operands]
-    signature = Signature(tuple(full.operands[operands.index(name)] for name in given), full.results)
-    ranks = _ranks(call, signature, given, same_ranks)
-    signature = _expanded(signature, tuple(ranks.items()))
-    pairs = [(pattern, call.shape(name), name) for name, pattern in zip(given, signature.operands, strict=True)]
-    pairs += [(p, shape, "the result") for p, shape in zip(signature.results, call.result_shapes, strict=False)]
-    sizes = _solved(pairs, known)
+    given = tuple(name for name in operands if name in call.operands)
+    shapes = tuple(call.shape(name) for name in given), call.result_shapes
+    signature, ranks, sizes = _fitted(
+        full, tuple(operands), given, shapes, tuple(same_ranks.items()), tuple(known.items())
+    )
     dims: dict[str, Dim] = {}
     for name, pattern in zip(given, signature.operands, strict=True):
         for dim, letters in zip(call.operands[name], pattern, strict=True):
@@ -79,29 +83,45 @@ def bind_letters(
             for letter in letters:
                 if letter not in dims:
                     dims[letter] = call.fresh(sizes[letter])
-            call.unify(dim, product(*(dims[letter] for letter in letters)))
+            call.unify(dim, dims[letters[0]] if len(letters) == 1 else product(*(dims[letter] for letter in letters)))
     for letter, size in sizes.items():
         if letter not in dims:
             dims[letter] = call.fresh(size)
-    return Binding(signature, tuple(given), ranks, sizes, dims)
+    return Binding(signature, given, ranks, sizes, dims)
 
 
-@cache
-def _expanded(signature: Signature, ranks: tuple[tuple[str, int], ...]) -> Signature:
-    return signature.expanded(dict(ranks))
+@lru_cache(maxsize=8192)
+def _fitted(
+    full: Signature,
+    operands: tuple[str, ...],
+    given: tuple[str, ...],
+    shapes: tuple[tuple[Shape, ...], tuple[Shape, ...]],
+    same: tuple[tuple[str, str], ...],
+    known: tuple[tuple[str, int], ...],
+) -> tuple[Signature, Mapping[str, int], Mapping[str, int]]:
+    """The signature of the operands that are there, stars written out, and what stars and letters stand for.
+
+    Shapes recur: in both graphs, in every layer of a kind, and whenever a model is analysed again.
+    """
+    signature = Signature(tuple(full.operands[operands.index(name)] for name in given), full.results)
+    sides = [*zip(signature.operands, shapes[0], given, strict=True)]
+    sides += [(p, shape, "the result") for p, shape in zip(signature.results, shapes[1], strict=False)]
+    ranks = _ranks(sides, same)
+    signature = signature.expanded(ranks)
+    sides = [(p, s, n) for p, (_, s, n) in zip((*signature.operands, *signature.results), sides, strict=False)]
+    return signature, ranks, _solved(sides, dict(known))
 
 
-def _ranks(call: Call, signature: Signature, given: Sequence[str], same: Mapping[str, str]) -> dict[str, int]:
+def _ranks(sides: Collection[Side], same: Collection[tuple[str, str]]) -> dict[str, int]:
     ranks: dict[str, int] = {}
-    sides = [(pattern, call.rank(name), name) for name, pattern in zip(given, signature.operands, strict=True)]
-    sides += [(p, len(shape), "a result") for p, shape in zip(signature.results, call.result_shapes, strict=False)]
-    for pattern, rank, name in sides:
+    for pattern, shape, name in sides:
+        rank = len(shape)
         star = next((dim[0] for dim in pattern if dim and dim[0][0] == "*"), None)
         if star is None and len(pattern) != rank:
             raise SignatureError(f"{name} has {rank} dims where the signature says {len(pattern)}")
         if star is not None and ranks.setdefault(star, rank - len(pattern) + 1) != rank - len(pattern) + 1:
             raise SignatureError(f"{star} stands for {ranks[star]} dims and, in {name}, for {rank - len(pattern) + 1}")
-    for star, other in same.items():
+    for star, other in same:
         if star in ranks and other in ranks and ranks[star] != ranks[other]:
             raise SignatureError(f"{star} stands for {ranks[star]} dims and {other} for {ranks[other]}")
     if any(rank < 0 for rank in ranks.values()):
@@ -109,13 +129,11 @@ def _ranks(call: Call, signature: Signature, given: Sequence[str], same: Mapping
     return ranks
 
 
-def _solved(
-    pairs: Collection[tuple[tuple[Factors, ...], tuple[int, ...], str]], known: Mapping[str, int]
-) -> dict[str, int]:
+def _solved(sides: Collection[Side], known: Mapping[str, int]) -> dict[str, int]:
     """The letters' sizes from the shapes. One with several unknown letters waits until others have told all but one."""
     sizes = dict(known)
     open_dims = [
-        (letters, size, name) for pattern, shape, name in pairs for letters, size in zip(pattern, shape, strict=True)
+        (letters, size, name) for pattern, shape, name in sides for letters, size in zip(pattern, shape, strict=True)
     ]
     while open_dims:
         waiting = []

@@ -105,6 +105,10 @@ class Call:
     def integers(self, argument: str) -> list[int]:
         return [self.integer(value) for value in self.arguments[argument]]
 
+    @cached_property
+    def _itself(self) -> Pin:
+        return self.because(self.target)
+
     def because(self, reason: str) -> Pin:
         """A pin that blames this call."""
         return Pin(reason, self.node.name)
@@ -114,7 +118,7 @@ class Call:
         return fresh(size, self.because(reason) if reason else None)
 
     def unify(self, a: Dim, b: Dim) -> None:
-        unify(a, b, self.because(self.target))
+        unify(a, b, self._itself)
 
     def pin(self, dim: Dim, reason: str) -> None:
         pin(dim, self.because(reason))
