@@ -25,12 +25,35 @@ class Executable(nn.Module):
         self._program = program
         self._attributes = dict(attributes or {})
         self._graph_modules = {mode: graph_module(program, mode) for mode in MODES}
+        self._edited: set[Mode] = set()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Computes what the model computes, in the mode the module is in."""
-        mode: Mode = "train" if self.training else "eval"
+        mode = self._mode
         leaves = self._program.call.flatten(args, kwargs)
         return self._program.call.unflatten(self._graph_modules[mode](*leaves), mode)
+
+    @property
+    def _mode(self) -> Mode:
+        return "train" if self.training else "eval"
+
+    def graphs_changed(self) -> None:
+        """To be called when the graphs have been edited: code is written anew, for the other mode once it is entered.
+
+        It takes a tenth of a training step for a small network, and who trains may be long in coming to evaluation.
+        """
+        self._edited = set(MODES)
+        self._write_code()
+
+    def _write_code(self) -> None:
+        if self._mode in self._edited:
+            self._graph_modules[self._mode].recompile()
+            self._edited.discard(self._mode)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "training":  # whoever sets it, so that forward, which torch.compile follows, need not ask
+            self._write_code()
 
     def __getattr__(self, name: str) -> Any:
         attributes = self.__dict__.get("_attributes", {})
@@ -60,7 +83,7 @@ class Executable(nn.Module):
     @property
     def graph_module(self) -> fx.GraphModule:
         """The graph of the current mode: printable, quantizers visible, called with the flat leaves of the inputs."""
-        return self._graph_modules["train" if self.training else "eval"]
+        return self._graph_modules[self._mode]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(

@@ -16,7 +16,7 @@ from scfx.signatures import lookup, name_of
 from scfx.signatures.call import Call, Dims, bind
 from scfx.signatures.pattern import SignatureError
 from scfx.signatures.record import Operator
-from scfx.terms.dims import Pin, product
+from scfx.terms.dims import Pin, Var, product
 from scfx.terms.facts import Mask, Zeros
 from scfx.terms.symbolic import shape_text
 from scfx.terms.unify import SizeMismatchError, fresh, pin, unify
@@ -31,6 +31,21 @@ Remembered = tuple[tuple[Zeros, ...], Made]
 
 #: The same, and what gets nothing through at each of its sinks.
 RememberedSinks = tuple[tuple[Zeros, ...], Mapping[str, Mask | None]]
+
+
+@dataclass
+class Passed:
+    """A pass of zeros over one graph.
+
+    Attributes:
+        start: What was known to be zero in the parameters and buffers, and in what quantizers make, node by node.
+        found: What is zero in what each node makes, by node name.
+        quiet: For each axis, the channels that get nothing through at any sink, once that has been asked for.
+    """
+
+    start: tuple[Made, ...]
+    found: dict[str, Made]
+    quiet: dict[Var, Mask] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class Inference:
         steps: For each mode, the analysed calls in order.
         mutated: Buffers that the graphs write to by in-place operators.
         troubles: Operators without a rule, or whose rule did not fit.
+        passes: For each mode, the last passes of zeros, for one that starts from the same.
         memory: For each mode and node name, what the last passes of zeros have found, for the next one to go on from.
         quiet: The same for the sinks of each node.
     """
@@ -76,6 +92,7 @@ class Inference:
     steps: dict[Mode, list[Step]] = field(default_factory=dict)
     mutated: set[str] = field(default_factory=set)
     troubles: list[Trouble] = field(default_factory=list)
+    passes: dict[Mode, list[Passed]] = field(default_factory=lambda: {mode: [] for mode in MODES})
     memory: dict[Mode, dict[str, list[Remembered]]] = field(default_factory=lambda: {mode: {} for mode in MODES})
     quiet: dict[fx.Node, list[RememberedSinks]] = field(default_factory=dict)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +52,18 @@ def make_plan(graph: ChannelGraph, removed: AxisMasks, constants: Iterable[Const
     if not kept_masks:
         return PrunePlan({}, {mode: {} for mode in MODES}, {mode: {} for mode in MODES}, ())
 
+    @cache
     def kept(dim: Dim) -> Mask:
         return over(dim, kept_masks)
 
+    @cache
+    def size(dim: Dim) -> int:
+        return kept_size(dim, kept)
+
     state: dict[str, KeptIndices] = {}
     for name, dims in graph._inference.state.items():
-        if any(kept_size(dim, kept) != dim.size for dim in dims):
-            state[name] = tuple(np.flatnonzero(kept(dim)) if kept_size(dim, kept) != dim.size else None for dim in dims)
+        if any(size(dim) != dim.size for dim in dims):
+            state[name] = tuple(np.flatnonzero(kept(dim)) if size(dim) != dim.size else None for dim in dims)
     edits: dict[Mode, dict[str, Replacement]] = {}
     shapes: dict[Mode, dict[str, tuple[int, ...] | list[tuple[int, ...]]]] = {}
     for mode in MODES:
@@ -69,7 +75,7 @@ def make_plan(graph: ChannelGraph, removed: AxisMasks, constants: Iterable[Const
         shapes[mode] = {
             name: shape
             for name, value in graph._inference.values[mode].items()
-            if (shape := _shape(value, kept)) is not None
+            if (shape := _shape(value, size)) is not None
         }
     channels = tuple(
         (repr(axis.members[0]), axis.size, int(kept_masks[axis._var].sum()))
@@ -86,9 +92,9 @@ def _absorbed(constants: Constants, kept: Kept) -> Absorbed:
     return Absorbed(constants.nodes, constants.weight, constants.operand, constants.bias, amount)
 
 
-def _shape(value: Value, kept: Kept) -> tuple[int, ...] | list[tuple[int, ...]] | None:
+def _shape(value: Value, size: Callable[[Dim], int]) -> tuple[int, ...] | list[tuple[int, ...]] | None:
     if value is None:
         return None
-    shapes = [tuple(kept_size(dim, kept) for dim in dims) for dims in tensors(value)]
+    shapes = [tuple(map(size, dims)) for dims in tensors(value)]
     several = bool(value) and isinstance(value[0], tuple)
     return shapes if several else shapes[0] if shapes else ()

@@ -11,7 +11,7 @@ import numpy as np
 from torch import fx
 
 from scfx.capture.program import MODES, Mode, Program
-from scfx.graph.inference import Inference, Made, Remembered, RememberedSinks, Step
+from scfx.graph.inference import Inference, Made, Passed, Remembered, RememberedSinks, Step
 from scfx.graph.masks import AxisMasks, narrow, over
 from scfx.signatures.call import Call
 from scfx.terms.dims import Var, variables
@@ -55,11 +55,27 @@ def removable(
     """
     masks = {axis: np.ones(axis.size, bool) for axis in axes}
     for mode in modes:
-        facts = forward_zeros(program, inference, mode, state, quantizer)
-        for step in reversed(inference.steps[mode]):  # what a sum of branches loses is known before its branches
-            if any(variable in masks for sink in step.call.sinks for variable in variables(sink.dim)):
-                _narrow_at_sinks(step, _sink_zeros(step, facts, inference.quiet), masks, excused, kept)
+        if not any(mask.any() for mask in masks.values()):
+            break
+        passed = _pass(program, inference, mode, state, quantizer)
+        if excused or any(sink.into is not None for step in inference.steps[mode] for sink in step.call.sinks):
+            _narrow(inference, mode, passed, masks, excused, kept)
+            continue
+        if passed.quiet is None or passed.quiet.keys() != masks.keys():
+            passed.quiet = {axis: np.ones(axis.size, bool) for axis in masks}
+            _narrow(inference, mode, passed, passed.quiet, excused, kept)
+        for axis, mask in passed.quiet.items():
+            masks[axis] = masks[axis] & mask
     return masks
+
+
+def _narrow(
+    inference: Inference, mode: Mode, passed: Passed, masks: dict[Var, Mask], excused: Excused, kept: AxisMasks
+) -> None:
+    """Strikes the channels that may get something through at a sink of one graph."""
+    for step in reversed(inference.steps[mode]):  # what a sum of branches loses is known before its branches
+        if any(variable in masks for sink in step.call.sinks for variable in variables(sink.dim)):
+            _narrow_at_sinks(step, _sink_zeros(step, passed.found, inference.quiet), masks, excused, kept)
 
 
 def _sink_zeros(
@@ -67,11 +83,11 @@ def _sink_zeros(
 ) -> Mapping[str, Mask | None]:
     """What gets nothing through at each sink of a call, from a pass before if its operands are the same."""
     operands = operand_facts(step.call, facts)
-    before = memory.setdefault(step.call.node, [])
-    found = _found(before, operands)
+    before, known = memory.setdefault(step.call.node, []), tuple(operands.values())
+    found = _found(before, known)
     if found is None:
         found = step.record.sink_zeros(step.call, operands)
-        before.append((tuple(operands.values()), found))
+        before.append((known, found))
         del before[:-REMEMBERED]
     return found
 
@@ -95,33 +111,58 @@ def forward_zeros(
 ) -> GraphZeros:
     """What is zero in every value of one graph.
 
-    What was found in the last passes is used again where nothing has changed: `inference.memory` keeps it.
+    What was found in the last passes is used again where nothing has changed: `inference` keeps it.
     """
-    facts: GraphZeros = {}
-    steps = {step.call.node.name: step for step in inference.steps[mode]}
+    return _pass(program, inference, mode, state, quantizer).found
+
+
+def _pass(program: Program, inference: Inference, mode: Mode, state: StateZeros, quantizer: QuantizerZeros) -> Passed:
+    """One of the last passes over this graph if it started from the same, or else a new one."""
+    nodes = [node for node in program.graphs[mode].nodes if node.op != "output" and node.meta.get("shape") is not None]
     memory = inference.memory[mode]
-    for node in program.graphs[mode].nodes:
-        shape = node.meta.get("shape")
-        if node.op == "output" or shape is None:
+    facts: GraphZeros = {}
+    for node in nodes:
+        if node.op in ("get_attr", "call_module"):
+            made: Made = _of_state(node, facts, state, quantizer)
+            facts[node.name] = _remember(memory.setdefault(node.name, []), (), made)
+    start, passes = tuple(facts.values()), inference.passes[mode]
+    passed = next((each for each in passes if all(map(operator.is_, each.start, start))), None)
+    if passed is None:
+        passed = Passed(start, facts)
+        _forward(nodes, {step.call.node.name: step for step in inference.steps[mode]}, memory, facts)
+        passes.append(passed)
+        del passes[:-REMEMBERED]
+    return passed
+
+
+def _of_state(node: fx.Node, facts: GraphZeros, state: StateZeros, quantizer: QuantizerZeros) -> Zeros:
+    """What is zero in a parameter or buffer, or in what a quantizer makes of one."""
+    if node.op == "get_attr":
+        return state(str(node.target))
+    weight = facts[node.all_input_nodes[0].name]
+    assert isinstance(weight, Zeros)
+    return quantizer(str(node.target), weight)
+
+
+def _forward(
+    nodes: Iterable[fx.Node], steps: Mapping[str, Step], memory: dict[str, list[Remembered]], facts: GraphZeros
+) -> None:
+    """Adds what is zero in what operators make."""
+    for node in nodes:
+        if node.name in facts:
             continue
-        step = steps.get(node.name)
-        before = memory.setdefault(node.name, [])
+        step, shape = steps.get(node.name), node.meta["shape"]
         if step is not None:
-            operands = operand_facts(step.call, facts)
-            made = _found(before, operands)
-            facts[node.name] = _remember(before, operands, _made(step, operands, shape)) if made is None else made
-        elif node.op == "get_attr":
-            facts[node.name] = _remember(before, {}, state(str(node.target)))
-        elif node.op == "call_module":
-            weight = facts[node.args[0].name]
-            assert isinstance(weight, Zeros)
-            facts[node.name] = _remember(before, {}, quantizer(str(node.target), weight))
+            operands, before = operand_facts(step.call, facts), memory.setdefault(node.name, [])
+            known = tuple(operands.values())
+            made = _found(before, known)
+            facts[node.name] = _remember(before, known, _made(step, operands, shape)) if made is None else made
         elif node.target is operator.getitem:
-            several = facts[node.args[0].name]
-            facts[node.name] = several[node.args[1]] if isinstance(several, tuple) else _unknown(tuple(shape))
+            source, index = node.args
+            several = facts[str(source)]
+            facts[node.name] = several[index] if isinstance(several, tuple) else _unknown(tuple(shape))  # type: ignore[index]
         else:  # an input of the model, or an operator without a rule
             facts[node.name] = _nothing(shape)
-    return facts
 
 
 def _made(step: Step, operands: Mapping[str, Zeros], shape: Sequence[Any]) -> Made:
@@ -131,22 +172,19 @@ def _made(step: Step, operands: Mapping[str, Zeros], shape: Sequence[Any]) -> Ma
     return made if isinstance(shape, list) else made[0]
 
 
-def _found(before: Sequence[tuple[tuple[Zeros, ...], T]], operands: Mapping[str, Zeros]) -> T | None:
+def _found(before: Sequence[tuple[tuple[Zeros, ...], T]], operands: tuple[Zeros, ...]) -> T | None:
     """What was found before of operands that are the very same objects, if it is remembered."""
-    for known, found in before:
-        if all(a is b for a, b in zip(known, operands.values(), strict=True)):
-            return found
-    return None
+    return next((found for known, found in before if all(map(operator.is_, known, operands))), None)
 
 
-def _remember(before: list[Remembered], operands: Mapping[str, Zeros], made: Made) -> Made:
+def _remember(before: list[Remembered], operands: tuple[Zeros, ...], made: Made) -> Made:
     """Remembers what was made, or rather what was made before if that says the same: it is recognised by identity."""
     new = made if isinstance(made, tuple) else (made,)
     for _, earlier in before:
         if all(map(alike, earlier if isinstance(earlier, tuple) else (earlier,), new)):
             made = earlier
             break
-    before.append((tuple(operands.values()), made))
+    before.append((operands, made))
     del before[:-REMEMBERED]
     return made
 
@@ -166,8 +204,8 @@ _unknown = lru_cache(maxsize=4096)(Zeros.unknown)
 def operand_facts(call: Call, facts: GraphZeros) -> dict[str, Zeros]:
     """What is zero in each operand of a call."""
     result: dict[str, Zeros] = {}
-    for name in call.operands:
-        fact = facts[call.node_of(name).name]
+    for name, maker in call.makers:
+        fact = facts[maker]
         assert isinstance(fact, Zeros)
         result[name] = fact
     return result

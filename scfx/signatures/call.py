@@ -70,6 +70,11 @@ class Call:
         return node
 
     @cached_property
+    def makers(self) -> tuple[tuple[str, str], ...]:
+        """Each operand, and the name of the node that makes it."""
+        return tuple((operand, self.node_of(operand).name) for operand in self.operands)
+
+    @cached_property
     def computed(self) -> frozenset[str]:
         """The arguments that hold numbers computed in the graph, such as the size of an input."""
         return frozenset(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from math import prod
 from typing import Any, Literal
 
@@ -120,9 +120,17 @@ class Pattern(Operator):
 
     def _terms(self, call: Call) -> list[list[str]]:
         """The products that the result is a sum of. An absent operand is neutral: no term, or factor one."""
-        terms = [[name.strip() for name in term.split("*")] for term in self.zero.split("+")] if self.zero else [["?"]]
+        terms = self._products if self.zero else [["?"]]
         present = [[n for n in term if n in call.operands or n not in self.operands] for term in terms]
         return [kept or ["?"] for kept, term in zip(present, terms, strict=True) if kept or len(term) > 1]
+
+    @cached_property
+    def _products(self) -> list[list[str]]:
+        return _products(self.zero)
+
+    @cached_property
+    def _summed(self) -> list[list[str]]:
+        return _products(self.summed or self.zero)
 
     def _is_empty_sum(self, bound: Binding, term: list[str], known: Mapping[str, Mapping[str, Mask | None]]) -> bool:
         """Whether the factors of a term leave nothing to sum over."""
@@ -180,10 +188,7 @@ class Pattern(Operator):
 
         A factor that doesn't run along it has a gradient that sums over it, even where it is zero itself.
         """
-        terms = [
-            [n.strip() for n in term.split("*") if n.strip() in bound.names]
-            for term in (self.summed or self.zero).split("+")
-        ]
+        terms = [[name for name in term if name in bound.names] for term in self._summed]
         carrying = [[name for name in term if any(letter in dim for dim in bound.operand(name))] for term in terms]
         found = [names for names in carrying if names]
         return found[0] if len(found) == 1 else []
@@ -192,7 +197,8 @@ class Pattern(Operator):
 
     def resize(self, call: Call, kept: Kept) -> Replacement | None:
         bound = _binding(call)
-        now = {letter: kept_size(dim, kept) for letter, dim in bound.dims.items()}
+        counts = [x for x in bound.letters(self.statistic) if bound.sizes[x] <= LARGE] if self.counted else []
+        now = {x: kept_size(bound.dims[x], kept) for x in (*self.sizes, *counts)}
         changed: dict[str, Any] = {
             a: scaled(call.arguments[a], now[x], bound.sizes[x])
             for x, a in self.sizes.items()
@@ -202,7 +208,6 @@ class Pattern(Operator):
             made = bound.signature.results[0] if letters == "result" else [(x,) for x in letters.split()]
             dims = [product(*(bound.dims.get(x, ONE) for x in dim)) for dim in made]
             changed |= resized_list(call, argument, dims, kept)
-        counts = [x for x in bound.letters(self.statistic) if bound.sizes[x] <= LARGE] if self.counted else []
         if all(now[x] == bound.sizes[x] for x in counts):
             return Replacement(changed) if changed else None
         if "count" not in call.arguments:  # a counted operator has the original number already
@@ -245,9 +250,16 @@ def _binding(call: Call) -> Binding:
     return call.binding
 
 
+def _products(text: str) -> list[list[str]]:
+    """The factors of each term of a sum of products."""
+    return [[name.strip() for name in term.split("*")] for term in text.split("+")]
+
+
 def _letter_masks(bound: Binding, name: str, zeros: Zeros) -> dict[str, Mask | None]:
     """Where an operand is zero along each of its letters, whatever the others are."""
     masks: dict[str, Mask | None] = {}
+    if not zeros.anywhere:
+        return masks
     for letters, fact in zip(bound.operand(name), zeros.dims, strict=True):
         found = project(fact, [bound.sizes[x] for x in letters]) if letters else ()
         for letter, mask in zip(letters, found, strict=True):

@@ -183,6 +183,11 @@ def slice_tensor(tensor: Tensor, kept: Kept) -> Tensor:
         PlanError: the indices do not fit the tensor's shape.
     """
     _check_kept(tensor, kept)
+    return _sliced(tensor, kept)
+
+
+def _sliced(tensor: Tensor, kept: Kept) -> Tensor:
+    """The same, of indices that are known to fit."""
     result = tensor
     for dim, index in enumerate(kept):
         if index is not None:
@@ -190,6 +195,8 @@ def slice_tensor(tensor: Tensor, kept: Kept) -> Tensor:
     if result is tensor or tensor.layout is not torch.strided:
         return result
     order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
+    if order == list(range(tensor.dim())):
+        return result  # `index_select` has made it so
     inverse = sorted(range(tensor.dim()), key=order.__getitem__)
     # `contiguous` would not touch the strides of dims of size 1, which are what makes a 1 x 1 weight channels-last.
     return result.permute(order).clone(memory_format=torch.contiguous_format).permute(inverse)
@@ -217,10 +224,13 @@ def _check_kept(tensor: Tensor, kept: Kept) -> None:
             continue
         if index.dim() != 1 or index.dtype != torch.int64:
             raise PlanError(f"indices must be 1-D and int64; those of dim {dim} are {index.dim()}-D and {index.dtype}")
-        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < size:
+        if not index.numel():
+            continue
+        first, last = map(int, index.aminmax())
+        if first < 0 or last >= size:
             raise PlanError(
-                f"indices {int(index.min())} .. {int(index.max())} do not fit dim {dim} of a tensor of shape {shape}; "
-                "has it been sliced already?"
+                f"indices {first} .. {last} do not fit dim {dim} of a tensor of shape {shape}; has it been sliced "
+                "already?"
             )
 
 
@@ -249,7 +259,7 @@ def _sliced_state(key: str, value: Any, shape: torch.Size, kept: Kept) -> Any:
     """Returns the state entry with every tensor of that shape sliced, or the entry itself if it has none."""
     if isinstance(value, Tensor):
         counter = key == "step" and value.numel() == 1
-        return value if counter or value.shape != shape else slice_tensor(value, kept)
+        return value if counter or value.shape != shape else _sliced(value, kept)
     if isinstance(value, Mapping):
         new = {name: _sliced_state(key, each, shape, kept) for name, each in value.items()}
         return new if any(new[name] is not each for name, each in value.items()) else value

@@ -108,7 +108,7 @@ def apply(module: CompressedModule, plan: PrunePlan, optimizer: Optimizers | Non
     slice_state(root, plan, optimizer)
     for mode in MODES:
         Prune(plan.edits[mode], plan.shapes[mode])(module._program.graphs[mode], root)
-        module._graph_modules[mode].recompile()
+    module.graphs_changed()
     _forget_copies(module)
     module._widths.follow(plan)
     module._channels = None

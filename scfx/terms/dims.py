@@ -137,6 +137,9 @@ def _is_canonical(dim: Product | Concat) -> bool:
 
 def product(*parts: Dim) -> Dim:
     """Row-major product in canonical form: `p * (a + b) * r` becomes `p * (a * r + b * r)`."""
+    if len(parts) == 1:
+        part = resolve(parts[0])
+        return part if part.size else NOTHING
     flat: list[Dim] = []
     for part in parts:
         part = resolve(part)

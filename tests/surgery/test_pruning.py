@@ -68,6 +68,32 @@ def test_a_foreign_optimizer_changes_nothing() -> None:
     assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
 
 
+class Sizes(torch.nn.Module):
+    """A network with a number of channels written into its code, for (batch, 4) inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(4, 8, bias=False), torch.nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.last(self.first(x).view(-1, 8))
+        return result
+
+
+def test_code_of_the_other_mode_is_written_once_it_is_entered() -> None:
+    x = torch.randn(3, 4)
+    net = scfx.compress(Sizes(), x, quantize=False).train()
+    with torch.no_grad():
+        net.get_parameter("first.weight")[:3] = 0
+    expected, code = net(x), net._graph_modules["eval"].code
+    assert net.prune()
+    assert torch.allclose(net(x), expected)
+    assert net._graph_modules["eval"].code == code
+    net.training = False  # as `eval()` of whatever holds the network does
+    assert "5" in net.graph_module.code
+    assert torch.allclose(net(x), expected)
+
+
 def test_zero_weights_alone_are_a_constant_and_stay() -> None:
     net = scfx.compress(Residual().double(), images(2), quantize=False)
     with torch.no_grad():
