@@ -103,6 +103,7 @@ def train(
     """Trains a model in place and tells after each epoch how it is doing.
 
     Args:
+        model: One that compresses itself starts with the depths that it has.
         steps: Batches in one epoch.
     """
     generator = Generator().manual_seed(recipe.seed)
@@ -111,7 +112,6 @@ def train(
     original = size_of(model).weights
     if isinstance(model, CompressedModule):
         model.prune_every = recipe.prune_every
-        start_depths(model, recipe.start_bits)
     epochs: list[Epoch] = []
     step, moving = 0, isinstance(model, CompressedModule)
     for number in range(1, recipe.epochs + 1):

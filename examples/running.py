@@ -12,9 +12,11 @@ import torch
 from torch import nn
 
 import scfx
-from examples.learning import Epoch, Recipe, Task, train
+from examples.learning import Epoch, Recipe, Task, start_depths, train
 from examples.records import Record, append, layers_of, setting
+from scfx.capture.calling import split_example
 from scfx.demo.measuring import size_of
+from scfx.reporting.report_text import percent
 
 #: The folder with data next to the checkout, where there is one.
 DATA = Path(__file__).resolve().parents[1] / "../shared/data"
@@ -104,6 +106,10 @@ def _run(subject: Subject, recipe: Recipe, compressed: bool) -> Record:
 
     if compressed:
         net = scfx.compress(subject.model.train(), subject.inputs)
+        start_depths(net, recipe.start_bits)
+        args, kwargs = split_example(subject.inputs)
+        error = net.quantization_error(*args, **kwargs)
+        print(f"quantized to {recipe.start_bits:g} bits, the outputs start {percent(error)} off", flush=True)
         epochs = train(net, task, recipe, subject.steps, show)
         net.prune()
         final = net.finalize()

@@ -8,8 +8,11 @@ from typing import Any
 
 from torch import fx, nn
 
-from scfx.capture.capture import capture
+from scfx.capture.calling import split_example
+from scfx.capture.capture import capture, doubled
 from scfx.capture.program import MODES, Program
+from scfx.capture.sanity import on_meta
+from scfx.errors import InputError
 from scfx.graph.branches import independent, merge_dims
 from scfx.graph.channels import Axis, ChannelGraph
 from scfx.graph.quantization import find_weights
@@ -91,7 +94,15 @@ def compress(
     if quantize:
         _quantize(program)
     kind = class_like(model, program.call)
-    return kind(program, kept, positions, attributes=_attributes(model))
+    net = kind(program, kept, positions, attributes=_attributes(model))
+    if quantize and not on_meta(model) and any(True for _ in net.quantizers()):
+        args, kwargs = split_example(example_inputs)
+        try:
+            net.start_error = net.quantization_error(*args, **kwargs)
+        except InputError:  # one sample alone is something else to this model, and was doubled for capture
+            args, kwargs = doubled(args, kwargs)
+            net.start_error = net.quantization_error(*args, **kwargs)
+    return net
 
 
 def _quantize(program: Program) -> None:

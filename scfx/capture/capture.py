@@ -203,18 +203,23 @@ def _unaliased(tree: Any) -> Any:
     return pytree.tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf, tree)
 
 
+def doubled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return a call with every sample twice."""
+    twice: tuple[tuple[Any, ...], dict[str, Any]] = pytree.tree_map(
+        lambda leaf: torch.cat([leaf, leaf]) if isinstance(leaf, torch.Tensor) and leaf.ndim else leaf, (args, kwargs)
+    )
+    return twice
+
+
 def _fitting_example(
     original: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the example, doubled if it is one sample and the model takes two; raise InputError if it takes neither."""
     tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor) and leaf.ndim]
     if tensors and all(leaf.shape[0] == 1 for leaf in tensors):
-        double = pytree.tree_map(
-            lambda leaf: torch.cat([leaf, leaf]) if isinstance(leaf, torch.Tensor) and leaf.ndim else leaf,
-            (args, kwargs),
-        )
+        double = doubled(args, kwargs)
         if on_meta(original) or _failure(original, *double) is None:
-            return double  # type: ignore[no-any-return]
+            return double
     # Without values a model that looks at some cannot be called, and still be captured.
     error = None if on_meta(original) else _failure(original, args, kwargs)
     if error is not None:

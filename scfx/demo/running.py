@@ -19,6 +19,7 @@ from scfx.demo.progress import progress_on
 from scfx.demo.settings import Settings, check_packages, prepare_folder
 from scfx.demo.table import comparison
 from scfx.demo.weights import save_weights
+from scfx.reporting.report_text import percent
 
 
 def run(settings: Settings | None = None, console: Console | None = None) -> Outcome:
@@ -55,6 +56,7 @@ def _run(settings: Settings, console: Console) -> Outcome:
         highlight=False,
     )
     net = compress(dense, digits.images[: settings.batch_size])
+    console.print(f"Quantized to 8 bits, its outputs start {percent(net.start_error or 0)} off.", highlight=False)
     before, after = settings.out / "graph-before.svg", settings.out / "graph-after.svg"
     net.channels.render(before)
 

@@ -41,7 +41,8 @@ def compressed() -> scfx.CompressedModule:
 
 def test_depths_stop_once_the_size_is_reached() -> None:
     net = compressed()
-    recipe = Recipe(epochs=20, gamma=3.0, until=3.0, quantizer_lr=0.1, start_bits=6.0)
+    recipe = Recipe(epochs=20, gamma=3.0, until=3.0, quantizer_lr=0.1)
+    start_depths(net, 6.0)
     epochs = train(net, Line(), recipe, Line.steps)
     original = size_of(network()).weights
     bits = [epoch.weight_bits / original for epoch in epochs]
