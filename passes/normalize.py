@@ -17,6 +17,7 @@ from scfx.passes.explicit_splits import ExplicitSplits
 from scfx.passes.fold_constants import FoldConstants
 from scfx.passes.functionalize import Functionalize
 from scfx.passes.fuse_layer_norm import FuseLayerNorm
+from scfx.passes.grouped_products import GroupedProducts
 from scfx.passes.inline_autocast import ExplicitAutocast, InlineAutocast
 from scfx.passes.inline_grad_mode import InlineGradMode
 from scfx.passes.mutations import mutated_buffers
@@ -38,6 +39,7 @@ def pipeline(mutable: Collection[str] = ()) -> tuple[Pass, ...]:
         ExplicitSplits(),
         ExplicitShapes(),
         ExplicitScale(),
+        GroupedProducts(),
         SeparateRecurrent(),
         EliminateDeadCode(),
         Functionalize(),

@@ -193,7 +193,7 @@ RECORDS: tuple[Record, ...] = (
         samples=("op(t(B, 6), t(B, 5), t(3, 6, 5), t(3))", "op(t(2, 4, 3), t(2, 4, 2), t(5, 3, 2), None)"),
     ),
     Pattern(
-        targets=("transformers.grouped_mm_fallback.default",),
+        targets=("scfx.grouped_mm.default", "transformers.grouped_mm_fallback.default"),
         signature="s i, e i o, e -> s o",
         operands=("input", "weight", "offs"),
         pointwise="o",

@@ -14,6 +14,7 @@ from scfx.graph.channels import ChannelGraph
 from scfx.nodes.quantizer import Quantizer
 from scfx.passes.add_biases import AddBiases
 from scfx.passes.finalize import DropQuantizers, WriteOutCounted, WriteOutLookups, WriteOutMerges
+from scfx.passes.grouped_products import WriteOutGrouped
 from scfx.passes.prune import Prune
 from scfx.passes.write_out_autocast import WriteOutAutocast
 from scfx.removal.constants import find_constants
@@ -40,7 +41,14 @@ def finalized(channels: ChannelGraph) -> fx.GraphModule:
                 weight = root.get_parameter(name)
                 weight.data = quantizer(weight).detach()
                 bits[name] = quantizer.storage_bits().tolist()
-    for step in (DropQuantizers(), WriteOutAutocast(), WriteOutCounted(), WriteOutLookups(), WriteOutMerges()):
+    for step in (
+        DropQuantizers(),
+        WriteOutAutocast(),
+        WriteOutCounted(),
+        WriteOutLookups(),
+        WriteOutMerges(),
+        WriteOutGrouped(),
+    ):
         step(graph, root)
     _drop_quantizers(root)
     _plain_call(graph, program)
