@@ -14,6 +14,7 @@ from scfx.errors import InputError
 from scfx.executable import Executable
 from scfx.graph.channels import ChannelGraph, Kept
 from scfx.nodes.quantizer import Quantizer
+from scfx.removal.zero_bits import find_zero_bits
 from scfx.reporting.left import Left, prunable
 from scfx.reporting.quantization_error import quantization_error
 from scfx.surgery.following import enlist
@@ -122,8 +123,8 @@ class CompressedModule(Executable):
         return self._channels
 
     def left(self) -> Left:
-        """What is left of the network: bits per weight, shares of weights and channels, the width of each layer."""
-        return Left.of(self)
+        """What is left: bits, shares, widths; and which channels have no bits, go next, or are blocked, and by what."""
+        return Left.of(self, find_zero_bits(self.channels, self._training.latched))
 
     def quantization_error(self, *args: Any, **kwargs: Any) -> float:
         """How far quantization takes the outputs for some inputs from what they would be with the weights as they are.

@@ -11,6 +11,7 @@ from scfx import distributed
 from scfx.errors import InputError
 from scfx.integrations.penalty import Gamma, add_size_gradient
 from scfx.module import CompressedModule
+from scfx.reporting.left import Left
 
 try:
     from transformers import Trainer, TrainerCallback
@@ -95,7 +96,7 @@ class _Compression(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         logs: dict[str, float] = kwargs["logs"]
         if "loss" in logs or "train_loss" in logs:
-            scalars = self._net.left().scalars()
+            scalars = Left.of(self._net).scalars()
             logs.update(scalars)
             state.log_history[-1].update(scalars)
 

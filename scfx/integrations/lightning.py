@@ -11,6 +11,7 @@ from scfx import distributed
 from scfx.errors import InputError
 from scfx.integrations.penalty import Gamma, add_size_gradient
 from scfx.module import CompressedModule
+from scfx.reporting.left import Left
 from scfx.surgery.parallel import refuse_sharded
 
 try:
@@ -54,7 +55,7 @@ class Compression(Callback):
             )
         self._first = found[0]
         self._hook = found[-1].register_step_post_hook(lambda *_: self._update(trainer, net, found))
-        self._left = net.left().scalars()
+        self._left = Left.of(net).scalars()
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
@@ -67,7 +68,7 @@ class Compression(Callback):
         """Logs what is left."""
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if trainer.global_step % every == 0:
-            self._left = distributed.compressed_module(pl_module).left().scalars()
+            self._left = Left.of(distributed.compressed_module(pl_module)).scalars()
         pl_module.log_dict(self._left, prog_bar=True)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -79,4 +80,4 @@ class Compression(Callback):
     def _update(self, trainer: Trainer, net: CompressedModule, optimizers: list[torch.optim.Optimizer]) -> None:
         assert trainer.strategy.model is not None
         if distributed.update(trainer.strategy.model, optimizers):
-            self._left = net.left().scalars()
+            self._left = Left.of(net).scalars()

@@ -6,6 +6,7 @@ import time
 from typing import Protocol
 
 from scfx.module import CompressedModule
+from scfx.reporting.left import Left
 
 
 class Writer(Protocol):
@@ -32,7 +33,7 @@ class Scalars:
 
     def write(self, net: CompressedModule, step: int) -> None:
         """Writes the numbers as they are after so many steps."""
-        left = net.left()  # which waits for the device, so that the time is right
+        left = Left.of(net)  # which waits for the device, so that the time is right
         now = time.perf_counter()
         values = left.scalars() | {f"width/{name}": float(width) for name, width in left.widths.items()}
         if self._last is not None and step > self._last[0]:

@@ -17,6 +17,8 @@ from scfx.removal.constants import find_constants
 from scfx.removal.dead import Dead, find_absorbable, find_dead, worth_removing
 from scfx.removal.plan import PrunePlan, make_plan
 from scfx.removal.zero_facts import ZeroFacts, fetch
+from scfx.reporting.report_text import LINES
+from scfx.reporting.wording import shortened
 from scfx.surgery.following import check_alike
 from scfx.surgery.optimizers import Kept, Optimizers, meet_optimizers, slice_buffer_, slice_optimizer, slice_parameter_
 from scfx.surgery.parallel import refuse_sharded, refuse_wrapped
@@ -34,7 +36,7 @@ class PruneReport:
         channels_before, channels_after: Over all axes that may shrink.
         weights_before, weights_after: Over all parameters, quantizers aside.
         blocked: How many zero-bit channels stay because of blockers.
-        blockers: The parameters with entries in the way, and how many entries.
+        blockers: The parameters with entries in the way, and how many entries; `net.left()` says of which channels.
     """
 
     plan: PrunePlan
@@ -53,11 +55,13 @@ class PruneReport:
             f"channels {self.channels_before:,} -> {self.channels_after:,}, "
             f"weights {self.weights_before:,} -> {self.weights_after:,}"
         ]
-        lines += [f"  {name}: {before} -> {after}" for name, before, after in self.plan.channels]
+        gone = sorted(self.plan.channels, key=lambda each: each[2] - each[1])
+        lines += shortened([f"  {name}: {before} -> {after}" for name, before, after in gone], LINES, "more")
         lines += [f"  {absorbed.bias} takes over a constant" for absorbed in self.plan.absorbed]
         if self.blocked:
             lines.append(f"{self.blocked} zero-bit channels are blocked by parameters that are not zero yet:")
-            lines += [f"  {name}: {count} entries" for name, count in self.blockers.items()]
+            most = sorted(self.blockers.items(), key=lambda item: -item[1])
+            lines += shortened([f"  {name}: {count} entries" for name, count in most], LINES, "more parameters")
         return "\n".join(lines)
 
 
