@@ -13,8 +13,8 @@ import torch
 
 from tests import torchvision_shim
 
-WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-torch.set_num_threads(max(1, min(2, len(os.sched_getaffinity(0)) // WORKERS)))
+#: One: threads that share a core with another worker's wait for one another, and a test takes ten times as long.
+torch.set_num_threads(1)
 os.environ["HF_HUB_OFFLINE"] = "1"
 torchvision_shim.prepare()
 
@@ -43,7 +43,8 @@ hypothesis.settings.load_profile("ci")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Seed every generator, and skip what this machine cannot run."""
+    """Seed every generator, take back what a program under test set for all, and skip what this machine cannot run."""
+    torch.set_num_threads(1)
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)

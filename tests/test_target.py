@@ -9,7 +9,6 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 import scfx
-from scfx.demo.network import DigitsNet
 
 
 class Reader(nn.Module):
@@ -29,6 +28,10 @@ class Reader(nn.Module):
 
 def dense() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+def convolutional() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
 
 
 class Loop:
@@ -73,7 +76,7 @@ class Loop:
         (dense, 0.05, 120, {"rate": 2.0}),
         (dense, 0.05, 120, {"sgd": True, "rate": 2.0}),
         (Reader, 0.12, 70, {}),
-        (lambda: DigitsNet(3), 0.15, 60, {}),
+        (convolutional, 0.15, 60, {}),
     ],
 )
 def test_the_asked_size_is_reached(
@@ -87,7 +90,7 @@ def test_the_asked_size_is_reached(
 
 
 def test_bit_operations_are_reached_too() -> None:
-    loop = Loop(lambda: nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)))
+    loop = Loop(convolutional)
     loop.run(scfx.SizeTarget(bit_ops=0.1, steps=100), 100)
     assert loop.net.cost("bit_ops").item() == pytest.approx(32 * 0.1, rel=0.05)
 

@@ -5,10 +5,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
 
 import scfx
-from scfx.demo.network import DigitsNet
 from tests.toys import Residual, images, labels
 
 Make = Callable[[list[dict[str, object]]], torch.optim.Optimizer]
@@ -36,18 +34,14 @@ def train(
 OPTIMIZERS: dict[str, Make] = {
     "sgd": lambda groups: torch.optim.SGD(groups, momentum=0.9),
     "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
 }
 
 
-@pytest.mark.parametrize(
-    ("build", "kind", "every"), [(Residual, "sgd", 7), (lambda: DigitsNet(8), "adam", 10), (Residual, "adamw", 10)]
-)
-def test_the_time_of_removal_does_not_matter(build: Callable[[], nn.Module], kind: str, every: int) -> None:
-    """The network of the demo, and a smaller one of its kind."""
+@pytest.mark.parametrize(("kind", "every"), [("sgd", 7), ("adam", 10)])
+def test_the_time_of_removal_does_not_matter(kind: str, every: int) -> None:
     torch.manual_seed(0)
-    model = build().double()
-    rate = {"sgd": 50.0, "adam": 0.5, "adamw": 0.5}[kind]
+    model = Residual().double()
+    rate = {"sgd": 50.0, "adam": 0.5}[kind]
     nets = []
     for prune_every in (every, None):
         net = scfx.compress(model, images(2))
