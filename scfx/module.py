@@ -195,18 +195,19 @@ class CompressedModule(Executable):
         """What the network costs: a scalar to add to the loss, differentiable in the bit depths.
 
         Args:
-            kind: What counts, for each quantized weight. "bits": its bits, with the input channels that are alive (the
-                paper's equations 3 and 4). "bits_both_ends": these, and for each of its input channels the bits of the
-                channels that make it, with the output channels that are alive (equation 5); it starts near 16. Both
-                are bits per original weight. "bit_ops": multiply-accumulates times the bits of the weight that they
-                multiply by, per original multiply-accumulate. "macs": the share of the original multiply-accumulates
-                that is left. As a count has no slope, its gradient is that of the same count with b / 8 in place of
-                each channel, for both ends of each weight.
+            kind: What counts, for each quantized weight. "bits": the paper's equations 3 and 4, I * H * W * sum(b) over
+                the number of quantized weights at first. I is the number of input channels that are alive: those that
+                can go, or wait for blockers only, count as removed. "bits_both_ends": equation 5, H * W * (alive inputs
+                * sum(b) + outputs with bits * sum(b of the channels that make the inputs)); it starts near 16. Where
+                several make an input, their mean counts; where none does, as with the model's inputs, nothing.
+                "bit_ops": multiply-accumulates times the bits of the weight that they multiply by, per original one.
+                "macs": the share of the original multiply-accumulates that is left. As a count has no slope, its
+                gradient is that of the same count with b / 8 in place of each channel, for both ends of each weight.
             weights: How much parts of the network count, as factors by module path; "" is all of it, and the longest
                 path that holds a weight decides. What is not named counts once.
 
         Multiply-accumulates are those of the eval graph for the example inputs: a size that is free counts as it was
-        there. Looking rows up, as an embedding does, is none.
+        there. Looking rows up, as an embedding does, is none; of experts, each row meets one.
 
         Raises:
             InputError: There is no such kind, or a factor is negative or not finite.

@@ -239,6 +239,11 @@ class Pattern(Operator):
             if any(name in term and len(term) > 1 for term in self._terms(call))
         }
 
+    def shares(self, call: Call) -> Mapping[str, Dims]:
+        """The dims that number matrices: each row meets one of them."""
+        bound = _binding(call)
+        return {name: tuple(bound.dims[x] for x in bound.letters(self.matrices)) for name in self._weighing(call)}
+
     def _weighing(self, call: Call) -> list[str]:
         """The operands that may be the weight: what is multiplied, or the one that is declared."""
         multiplied = [name for term in self._terms(call) if len(term) > 1 for name in term]

@@ -112,8 +112,12 @@ class Operator(Record):
     def repeats(self, call: Call) -> Mapping[str, Dims]:
         """For each weight that the operator multiplies by, the dims along which it does so again with each entry.
 
-        The entries of the weight times these sizes are the operator's multiply-accumulates.
+        The entries of the weight times these sizes, over those of `shares`, are the operator's multiply-accumulates.
         """
+        return {}
+
+    def shares(self, call: Call) -> Mapping[str, Dims]:
+        """For each such weight, dims of its own that share out the times: each time has one index of them."""
         return {}
 
     def moves(self, call: Call) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from math import isfinite, prod
 from typing import Literal, get_args
@@ -47,7 +48,7 @@ class Layer:
         made: What its output channels consist of.
         entries: How many weights each output channel has whose inputs are alive.
         bits: In how many bits the weight was stored at the start, each entry.
-        uses: How often a call multiplies by each entry.
+        uses: How often a call multiplies by each entry; by those of experts, on average over these.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Layer:
     made: Dim
     entries: int
     bits: int
-    uses: int
+    uses: Fraction
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class SizeModel:
         channels = [(layer, layer.entries * layer.made.size) for layer in model.layers]
         weights = sum(count for _, count in channels)
         bits = sum(layer.bits * count for layer, count in channels)
-        macs = sum(layer.uses * count for layer, count in channels)
+        macs = int(sum(layer.uses * count for layer, count in channels))
         return replace(model, original=Original(max(1, weights), max(1, bits), max(1, macs)))
 
     def for_graph(self, graph: ChannelGraph, dead: Mapping[Var, Mask] | None = None) -> SizeModel:
@@ -122,17 +123,19 @@ class SizeModel:
             made = state[f"{path}.bits"][0] if path else product(*(state[name][dim] for dim in dims))
             entries = prod(map(self._alive, state[name])) // self._alive(made)
             bits = torch.finfo(graph._program.root.get_parameter(name).dtype).bits
-            layers.append(Layer(name, path, dims, made, entries, bits, uses.get(name, 0)))
+            layers.append(Layer(name, path, dims, made, entries, bits, uses.get(name, Fraction(0))))
         return tuple(layers)
 
-    def _uses(self) -> dict[str, int]:
+    def _uses(self) -> dict[str, Fraction]:
         """How often a call in evaluation multiplies by each entry of each weight."""
-        found: dict[str, int] = {}
+        found: dict[str, Fraction] = {}
         for step in self.graph._inference.steps["eval"]:
+            shares = step.record.shares(step.call)
             for operand, dims in step.record.repeats(step.call).items():
                 name = _origin(step.call.node_of(operand))
                 if name is not None:
-                    found[name] = found.get(name, 0) + prod(map(self._alive, dims))
+                    times = Fraction(prod(map(self._alive, dims)), prod(map(self._alive, shares.get(operand, ()))))
+                    found[name] = found.get(name, 0) + times
         return found
 
     def _alive(self, dim: Dim) -> int:
@@ -192,18 +195,27 @@ class SizeModel:
         own: dict[str, NDArray[np.float64]] = {}
         inputs = {name: np.zeros(made.size) for name, made in makers.items()}
         for layer, factor in zip(self.layers, factors, strict=True):
-            entry = factor * (layer.uses if kind in ("macs", "bit_ops") else 1)
+            entry = factor * (float(layer.uses) if kind in ("macs", "bit_ops") else 1)
             own[layer.name] = np.full(layer.made.size, float(entry * layer.entries))
             if kind not in ("bits_both_ends", "macs"):
                 continue
             dims = self.graph._inference.state[layer.name]
-            whole = prod(map(self._alive, dims))
+            whole = prod(map(self._alive, dims)) * self._with_bits(layer)
             for dim in (other for number, other in enumerate(dims) if number not in layer.dims and other.size > 1):
                 alive = over(dim, {axis: ~mask for axis, mask in self.dead.items()})
                 for name, share in shares(makers, dim, alive, branches).items():
                     inputs[name] += entry * whole / self._alive(dim) * share
         nothing = np.zeros(0)
         return np.concatenate([nothing, *own.values()]), np.concatenate([nothing, *inputs.values()])
+
+    def _with_bits(self, layer: Layer) -> float:
+        """Which share of the output channels of a layer that are alive has bits: not all where they can't go."""
+        if layer.quantizer is None:
+            return 1.0
+        alive = over(layer.made, {axis: ~mask for axis, mask in self.dead.items()})
+        quantizer = self.graph._program.root.get_submodule(layer.quantizer)
+        assert isinstance(quantizer, Quantizer)
+        return float((alive & ~quantizer.silent().cpu().numpy()).sum()) / self._alive(layer.made)
 
     def _factors(self, weights: Mapping[str, float]) -> list[float]:
         """How much each layer counts."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import scfx
+from tests.passes.test_grouped_products import Experts
 from tests.toys import Residual, images
 
 
@@ -62,6 +63,26 @@ def test_both_ends_count_what_is_alive() -> None:
     assert net.cost("bits_both_ends").item() == pytest.approx(alive)
     net.prune(optimizer)
     assert net.cost("bits_both_ends").item() == pytest.approx(alive)
+
+
+def test_outputs_without_bits_that_stay_add_nothing_to_what_makes_their_inputs() -> None:
+    net = scfx.compress(chain(), torch.randn(5, 4))
+    with torch.no_grad():
+        depth(net, "2")[0] = 0  # a class, which can't go
+    net.update(torch.optim.SGD(net.parameters(), lr=0.0))
+    assert net.cost("bits_both_ends").item() == pytest.approx((4 * 24 + 3 * 8 + 1 * 24) / 18)
+    assert net.cost("bits").item() == pytest.approx((4 * 24 + 3 * 8) / 18)
+    assert net.cost("macs").item() == pytest.approx((4 * 3 + 3) / 18)
+
+
+def test_the_simple_form_counts_inputs_that_wait_for_a_blocker_as_gone() -> None:
+    net = scfx.compress(chain(), torch.randn(5, 4))
+    with torch.no_grad():
+        net.get_parameter("0.bias").fill_(1.0)
+        depth(net, "0")[0] = 0
+    net.update(torch.optim.SGD(net.parameters(), lr=0.0))
+    assert net.prune().blocked == 1
+    assert net.size().item() == pytest.approx((4 * 16 + 2 * 16) / 18)
 
 
 def test_an_input_with_several_makers_counts_their_mean() -> None:
@@ -146,6 +167,14 @@ def test_multiply_accumulates_are_those_that_torch_counts(kind: str) -> None:
 def test_every_step_of_a_recurrent_layer_counts() -> None:
     net = scfx.compress(Recurrent(), torch.randn(3, 5, 4))
     assert net._size.original.macs == 3 * 5 * 2 * (24 * 4 + 24 * 6 + 24 * 12 + 24 * 6)
+
+
+def test_each_row_of_experts_meets_one_of_them() -> None:
+    net = scfx.compress(Experts().bfloat16(), torch.randn(4, 3, 4).bfloat16(), dynamic=False)
+    rows = 4 * 3
+    assert net._size.original.macs == rows * (4 * 8 + 8 * 16 + 8 * 8 + 8 * 5)
+    assert net.cost("bit_ops").item() == pytest.approx(8.0)
+    assert net.cost("macs").item() == pytest.approx(1.0)
 
 
 def test_multiply_accumulates_follow_what_is_alive_at_both_ends() -> None:
