@@ -237,7 +237,9 @@ def _operands(arguments: Mapping[Any, Any], values: Mapping[str, Value]) -> dict
     for name, value in arguments.items():
         if isinstance(value, fx.Node):
             add(str(name), value)
-        elif isinstance(value, (list, tuple)):
+        elif (
+            isinstance(value, (list, tuple)) and value and not isinstance(value[0], int)
+        ):  # sizes and indices may be many
             for index, item in enumerate(value):
                 if isinstance(item, fx.Node):
                     add(f"{name}[{index}]", item)

@@ -108,7 +108,7 @@ class Call:
         return int(value.meta["value"]) if isinstance(value, fx.Node) else int(value)
 
     def integers(self, argument: str) -> list[int]:
-        return [self.integer(value) for value in self.arguments[argument]]
+        return [value if type(value) is int else self.integer(value) for value in self.arguments[argument]]
 
     @cached_property
     def _itself(self) -> Pin:

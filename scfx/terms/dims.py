@@ -200,15 +200,15 @@ def _take_segments(source: Concat, order: NDArray[np.int64]) -> Dim:
     sizes = [part.size for part in source.parts]
     starts = np.cumsum([0, *sizes[:-1]])
     segments = np.searchsorted(starts, order, "right") - 1
-    last = {segment: position for position, segment in enumerate(segments.tolist())}
+    positions = np.arange(len(order))
+    last = np.zeros(len(sizes), np.int64)
+    np.maximum.at(last, segments, positions)
     made: list[Dim] = []
-    begin = end = 0
-    for position, segment in enumerate(segments.tolist()):
-        end = max(end, last[segment])
-        if position == end:
-            block = slice(begin, position + 1)
-            made.append(_block(source, starts, segments[block], order[block]))
-            begin = end = position + 1
+    begin = 0
+    ends = np.flatnonzero(np.maximum.accumulate(last[segments]) == positions) + 1
+    for end in ends.tolist():
+        made.append(_block(source, starts, segments[begin:end], order[begin:end]))
+        begin = end
     return concat(*made)
 
 
