@@ -14,6 +14,9 @@ from scfx.passes.write_back import same_shape
 
 _aten = torch.ops.aten
 
+#: The key of `node.meta` that says of an operator that the model wrote its result over its first argument.
+IN_PLACE = "in_place"
+
 #: In-place operators whose counterpart is not called like them without the underscore.
 _RENAMED: dict[OpOverload, OpOverload] = {_aten.normal_.default: _aten.normal_functional.default}
 
@@ -45,7 +48,9 @@ def _by_name(node: fx.Node) -> fx.Node | None:
     positional = [(item, it) for item, it in pairs if not item.kwarg_only]
     while positional and _has_default(*positional[-1]):
         positional.pop()
-    return emit(node, found, *[it for _, it in positional], **options)
+    made = emit(node, found, *[it for _, it in positional], **options)
+    made.meta[IN_PLACE] = True
+    return made
 
 
 def counterpart(op: OpOverload) -> OpOverload | None:

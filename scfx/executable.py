@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from scfx.capture.program import MODES, Mode, Program, graph_module
+from scfx.passes.in_place import written_in_place
 
 
 class Executable(nn.Module):
@@ -24,7 +25,10 @@ class Executable(nn.Module):
             self.__dict__[state] = program.root.__dict__[state]
         self._program = program
         self._attributes = dict(attributes or {})
-        self._graph_modules = {mode: graph_module(program, mode) for mode in MODES}
+        self._graph_modules: dict[Mode, fx.GraphModule] = {}
+        for mode in MODES:
+            with written_in_place(program.graphs[mode]):
+                self._graph_modules[mode] = graph_module(program, mode)
         self._edited: set[Mode] = set()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -47,7 +51,8 @@ class Executable(nn.Module):
 
     def _write_code(self) -> None:
         if self._mode in self._edited:
-            self._graph_modules[self._mode].recompile()
+            with written_in_place(self._program.graphs[self._mode]):
+                self._graph_modules[self._mode].recompile()
             self._edited.discard(self._mode)
 
     def __setattr__(self, name: str, value: Any) -> None:
