@@ -110,7 +110,7 @@ class SizeTarget:
         if not self._held or step != self._step:
             self._step = step
             self._control(cost.detach(), step - int(self._begin or 0))
-        return self._held["gamma"] * cost
+        return self._held["gamma"].to(cost) * cost
 
     def wanted(self, step: int) -> float:
         """Where the cost should be so many updates after the first call, in the unit of `net.cost`."""

@@ -197,6 +197,37 @@ def test_a_gradient_scaler_is_undone_before_the_step() -> None:
         torch.testing.assert_close(scaled_ones[name], value)
 
 
+@pytest.mark.parametrize("update", [True, False])
+def test_steps_that_a_scaler_skips_leave_no_trace(update: bool) -> None:
+    """Gradients overflow until the scale has come down; with an update after such a step, or without."""
+    layers = [nn.Conv2d(1, 8, 3, bias=False), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 10)]
+    model, x, runs = nn.Sequential(*layers), images(8).float(), []
+    for scaled in (False, True):
+        net = scfx.compress(model, x, dynamic=False)
+        net.guards, net.prune_every = scfx.Guards(release=0.0), 1  # blockers shrink with updates, not with steps
+        with torch.no_grad():
+            net.get_parameter("0.weight_quantizer.bits")[:3] = torch.tensor([0.2, 0.3, 4.0])
+        optimizer = torch.optim.Adam(net.param_groups())
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, backoff_factor=0.25, enabled=scaled)
+        skipped = taken = 0
+        while taken < 6:
+            optimizer.zero_grad()
+            loss = 1000 * (nn.functional.cross_entropy(net(x), labels(8)) + 0.1 * net.size())
+            scaler.scale(loss).backward()
+            scale = scaler.get_scale()
+            scaler.step(optimizer)
+            scaler.update()
+            missed = scaler.get_scale() < scale
+            skipped, taken = skipped + missed, taken + (not missed)
+            if update or not missed:
+                net.update(optimizer)
+        assert skipped > 1 if scaled else not skipped
+        assert 0 < net.get_parameter("0.weight").shape[0] < 7
+        runs.append(dict(net.named_parameters()) | {f"{n}.dead": q.dead for n, q in net.quantizers()})
+    for name, value in runs[0].items():
+        torch.testing.assert_close(runs[1][name], value, msg=name)
+
+
 def test_channels_last_stays_through_a_removal() -> None:
     """Weights, quantized weights, gradients, optimizer state and what passes between the layers."""
     model = Convolutions()

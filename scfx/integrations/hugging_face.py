@@ -9,12 +9,13 @@ from torch import Tensor
 
 from scfx import distributed
 from scfx.errors import InputError
-from scfx.integrations.penalty import Gamma, add_size_gradient
+from scfx.integrations.penalty import Gamma, add_size_gradient, restore, state_of
 from scfx.module import CompressedModule
 from scfx.reporting.left import Left
 
 try:
     from transformers import Trainer, TrainerCallback
+    from transformers.trainer_callback import ExportableState
 except ImportError as error:
     raise ImportError("the Trainer of Hugging Face is needed here: pip install 'scfx[hugging-face]'") from error
 
@@ -30,7 +31,8 @@ def attach(trainer: Trainer, gamma: Gamma) -> None:
         trainer: Its model is a compressed module, which was captured with what the trainer's batches hold, labels too.
             Give it an optimizer made from `net.param_groups()`: the trainer's own has one learning rate for all, at
             which bit depths hardly move.
-        gamma: The factor of `net.size()`, or a function of the network that gives the whole term.
+        gamma: The factor of `net.size()`, or a function of the network that gives the whole term. If it has a state,
+            as `scfx.SizeTarget` has, checkpoints keep it.
 
     Raises:
         InputError: The model isn't compressed, or the trainer is set to do what doesn't go with losing channels.
@@ -57,9 +59,16 @@ def attach(trainer: Trainer, gamma: Gamma) -> None:
             "FSDP and DeepSpeed split parameters over processes, and whether a channel can go is seen in whole tensors "
             "only: compress with plain data parallelism, then shard what net.finalize() gives"
         )
+    stateful = state_of(gamma) is not None
+    if stateful and arguments.restore_callback_states_from_checkpoint:
+        raise InputError(
+            "restore_callback_states_from_checkpoint would have the trainer make this callback anew, without its "
+            "network: leave it out, the state of gamma is restored anyway"
+        )
     net.register_state_dict_post_hook(_separate)  # type: ignore[no-untyped-call]
     # In front, so that those which report logs report these numbers, too.
-    trainer.callback_handler.callbacks.insert(0, _Compression(trainer, gamma))
+    callback = (_StatefulCompression if stateful else _Compression)(trainer, gamma)
+    trainer.callback_handler.callbacks.insert(0, callback)
 
 
 class _Compression(TrainerCallback):
@@ -99,6 +108,19 @@ class _Compression(TrainerCallback):
             scalars = Left.of(self._net).scalars()
             logs.update(scalars)
             state.log_history[-1].update(scalars)
+
+
+class _StatefulCompression(_Compression, ExportableState):
+    """With a size term whose state goes into checkpoints, and comes back when training is resumed from one."""
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {}, "attributes": {"gamma": state_of(self._gamma)}}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        super().on_train_begin(args, state, control, **kwargs)
+        saved = state.stateful_callbacks.get(type(self).__name__)
+        if saved is not None:  # without a checkpoint it is the state that it has
+            restore(self._gamma, saved["attributes"]["gamma"])
 
 
 def _separate(_: torch.nn.Module, state: dict[str, Any], prefix: str, __: Any) -> None:

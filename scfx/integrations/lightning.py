@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 from scfx import distributed
 from scfx.errors import InputError
-from scfx.integrations.penalty import Gamma, add_size_gradient
+from scfx.integrations.penalty import Gamma, add_size_gradient, restore, state_of
 from scfx.module import CompressedModule
 from scfx.reporting.left import Left
 from scfx.surgery.parallel import refuse_sharded
@@ -28,7 +28,8 @@ class Compression(Callback):
     and the progress bar, as `bits_per_weight`, `weights_left` and `channels_left`.
 
     Args:
-        gamma: The factor of `net.size()`, or a function of the network that gives the whole term.
+        gamma: The factor of `net.size()`, or a function of the network that gives the whole term. If it has a state,
+            as `scfx.SizeTarget` has, checkpoints keep it.
 
     Raises:
         InputError: When training starts: the module holds no compressed module or several, or no optimizer has its
@@ -70,6 +71,14 @@ class Compression(Callback):
         if trainer.global_step % every == 0:
             self._left = Left.of(distributed.compressed_module(pl_module)).scalars()
         pl_module.log_dict(self._left, prog_bar=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the size term, if it has one."""
+        return state_of(self._gamma) or {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from there."""
+        restore(self._gamma, state_dict)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Lets go of the optimizer."""

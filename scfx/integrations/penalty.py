@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,6 +13,28 @@ from scfx.module import CompressedModule
 
 #: The factor of `net.size()` in the loss, or what gives the whole term for a network.
 Gamma = float | Callable[[CompressedModule], Tensor]
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A size term that has a state, as `scfx.SizeTarget` has: the trainers' checkpoints keep it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it needs to go on, as plain numbers and texts."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from there."""
+
+
+def state_of(gamma: object) -> dict[str, Any] | None:
+    """The state of a size term; None if it has none."""
+    return gamma.state_dict() if isinstance(gamma, Stateful) else None
+
+
+def restore(gamma: object, state: Mapping[str, Any]) -> None:
+    """Puts a state into a size term that has one; a factor has nothing to restore."""
+    if isinstance(gamma, Stateful):
+        gamma.load_state_dict(state)
 
 
 def add_size_gradient(net: CompressedModule, gamma: Gamma, scale: float = 1.0) -> None:

@@ -155,12 +155,20 @@ def test_data_parallel_wrappers_follow(
 def test_a_run_goes_on_from_a_checkpoint(bert: scfx.CompressedModule, tmp_path: Path) -> None:
     """The first run saves half-way; the second starts with all channels, and ends bit for bit where the first did."""
     first, second = deepcopy(bert), deepcopy(bert)
-    for net, checkpoint in ((first, None), (second, str(tmp_path / "checkpoint-4"))):
+    targets = [scfx.SizeTarget(bits=0.01, steps=12) for _ in range(2)]
+    for net, target, checkpoint in zip((first, second), targets, (None, str(tmp_path / "checkpoint-4")), strict=True):
         training = trainer(net, tmp_path, save_strategy="steps", save_steps=4)
-        attach(training, lambda net: GAMMA * net.size())
+        attach(training, target)
         training.train(resume_from_checkpoint=checkpoint)
     assert second.left().channels < 1
     torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
+    assert targets[0].state_dict() == targets[1].state_dict()
+    assert targets[1].state_dict()["begin"] == 0
+    assert "step 7 of 12" in str(targets[1])
+    anew = trainer(first, tmp_path, restore_callback_states_from_checkpoint=True)
+    with pytest.raises(scfx.InputError, match="leave it out, the state of gamma is restored anyway"):
+        attach(anew, targets[0])
+    attach(anew, GAMMA)
 
 
 def test_a_loop_with_accelerate(bert: scfx.CompressedModule) -> None:

@@ -130,14 +130,16 @@ class Wrapped(pl.Callback):
 
 def test_a_run_goes_on_from_a_checkpoint(toy: scfx.CompressedModule, tmp_path: Path) -> None:
     first, second, straight = deepcopy(toy), deepcopy(toy), deepcopy(toy)
-    half = trainer(tmp_path, Compression(GAMMA), max_epochs=1)
+    begun, resumed, whole = (scfx.SizeTarget(bits=0.01, steps=12) for _ in range(3))
+    half = trainer(tmp_path, Compression(begun), max_epochs=1)
     half.fit(Module(first), batches())
     half.save_checkpoint(tmp_path / "half.ckpt")
-    other = Compression(lambda net: GAMMA * net.size())
-    trainer(tmp_path, other).fit(Module(second), batches(), ckpt_path=str(tmp_path / "half.ckpt"))
-    trainer(tmp_path, Compression(GAMMA)).fit(Module(straight), batches())
+    trainer(tmp_path, Compression(resumed)).fit(Module(second), batches(), ckpt_path=str(tmp_path / "half.ckpt"))
+    trainer(tmp_path, Compression(whole)).fit(Module(straight), batches())
     assert second.left().channels < 1
-    torch.testing.assert_close(second.state_dict(), straight.state_dict(), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(second.state_dict(), straight.state_dict(), rtol=0, atol=0)
+    assert resumed.state_dict() == whole.state_dict() != begun.state_dict()
+    assert resumed.state_dict()["begin"] == 0
 
 
 class ByHand(Module):
