@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,81 +34,90 @@ class DropQuantizers(Pass):
 
 
 @dataclass(frozen=True)
-class WriteOutCounted(Pass):
-    """Writes each counted operator out in plain torch operators."""
-
-    def rewrite(self, graph: fx.Graph, root: nn.Module) -> int:
-        changes = 0
-        tracer = fx.proxy.GraphAppendingTracer(graph)
-        for node in list(graph.nodes):
-            implementation = IMPLEMENTATIONS.get(str(node.target))
-            if implementation is None:
-                continue
-            arguments = bind(node.target, node.args, node.kwargs)
-            with graph.inserting_before(node):
-                proxies = {k: fx.Proxy(v, tracer) if isinstance(v, fx.Node) else v for k, v in arguments.items()}
-                result = implementation(**proxies)
-            node.replace_all_uses_with(result.node)  # type: ignore[attr-defined]
-            graph.erase_node(node)
-            changes += 1
-        return changes
-
-
-@dataclass(frozen=True)
-class WriteOutLookups(Pass):
-    """Puts the indices that lookups name into constants of the root, as torch has them; what names none goes."""
+class WriteOut(Pass):
+    """Puts something else in the place of some operators: a subclass says of which, and what."""
 
     def rewrite(self, graph: fx.Graph, root: nn.Module) -> int:
         changes = 0
         for node in list(graph.nodes):
-            plain = PLAIN.get(node.target)
-            if plain is None:
+            if not self.concerns(node.target):
                 continue
-            arguments = bind(node.target, node.args, node.kwargs)
-            if arguments["index"] is None:
-                node.replace_all_uses_with(node.args[0])
-                graph.erase_node(node)
-                changes += 1
-                continue
-            index = torch.tensor(arguments["index"], dtype=torch.int64, device=device_of(root))
             with graph.inserting_before(node):
-                arguments["index"] = graph.get_attr(hold_constant(root, index))
-                made = graph.call_function(plain, (), {_NAMES.get(name, name): one for name, one in arguments.items()})
-            made.meta.update(node.meta)
+                made = self.instead(node, bind(node.target, node.args, node.kwargs), root)
             node.replace_all_uses_with(made)
             graph.erase_node(node)
             changes += 1
         return changes
 
+    @abstractmethod
+    def concerns(self, target: Any) -> bool:
+        """Whether it is such an operator."""
+
+    @abstractmethod
+    def instead(self, node: fx.Node, arguments: dict[str, Any], root: nn.Module) -> fx.Node:
+        """What makes the node's value from now on, added at the graph's insertion point."""
+
 
 @dataclass(frozen=True)
-class WriteOutMerges(Pass):
+class WriteOutCounted(WriteOut):
+    """Writes each counted operator out in plain torch operators."""
+
+    def concerns(self, target: Any) -> bool:
+        return str(target) in IMPLEMENTATIONS
+
+    def instead(self, node: fx.Node, arguments: dict[str, Any], root: nn.Module) -> fx.Node:
+        return _traced(fx.proxy.GraphAppendingTracer(node.graph), IMPLEMENTATIONS[str(node.target)], arguments)
+
+
+@dataclass(frozen=True)
+class WriteOutLookups(WriteOut):
+    """Puts the indices that lookups name into constants of the root, as torch has them; what names none goes."""
+
+    def concerns(self, target: Any) -> bool:
+        return target in PLAIN
+
+    def instead(self, node: fx.Node, arguments: dict[str, Any], root: nn.Module) -> fx.Node:
+        if arguments["index"] is None:
+            return arguments["self"]  # type: ignore[no-any-return]
+        arguments["index"] = _held(node.graph, arguments["index"], root)
+        named = {_NAMES.get(name, name): argument for name, argument in arguments.items()}
+        made = node.graph.call_function(PLAIN[node.target], (), named)
+        made.meta.update(node.meta)
+        return made
+
+
+@dataclass(frozen=True)
+class WriteOutMerges(WriteOut):
     """Writes the sums in which branches meet out in plain torch operators, with indices as constants of the root."""
 
-    def rewrite(self, graph: fx.Graph, root: nn.Module) -> int:
-        changes = 0
-        tracer = fx.proxy.GraphAppendingTracer(graph)
-        for node in list(graph.nodes):
-            if node.target is not MERGE:
-                continue
-            arguments = bind(node.target, node.args, node.kwargs)
-            if arguments["self_at"] is None and arguments["other_at"] is None:
-                node.target, node.args = torch.ops.aten.add.Tensor, node.args[:2]
-            else:
-                rank = len(node.meta["shape"])
+    def concerns(self, target: Any) -> bool:
+        return target is MERGE
 
-                def index(places: Sequence[int]) -> Any:
-                    values = torch.tensor(places, dtype=torch.int64, device=device_of(root))
-                    return fx.Proxy(graph.get_attr(hold_constant(root, values)), tracer)
+    def instead(self, node: fx.Node, arguments: dict[str, Any], root: nn.Module) -> fx.Node:
+        rank, dtype = len(node.meta["shape"]), node.meta["dtype"]
+        if arguments["self_at"] is None and arguments["other_at"] is None:
+            made = node.graph.call_function(torch.ops.aten.add.Tensor, (arguments["self"], arguments["other"]))
+            made.meta.update(node.meta)
+            return made
+        tracer = fx.proxy.GraphAppendingTracer(node.graph)
 
-                arguments |= {n: fx.Proxy(arguments[n], tracer) for n in ("self", "other")}
-                arguments["dim"] %= rank
-                with graph.inserting_before(node):
-                    result = placed_sum(**arguments, index=index, rank=rank, dtype=node.meta["dtype"])
-                node.replace_all_uses_with(result.node)  # type: ignore[attr-defined]
-                graph.erase_node(node)
-            changes += 1
-        return changes
+        def index(places: Sequence[int]) -> Any:
+            return fx.Proxy(_held(node.graph, places, root), tracer)
+
+        arguments["dim"] %= rank
+        return _traced(tracer, partial(placed_sum, index=index, rank=rank, dtype=dtype), arguments)
+
+
+def _traced(tracer: fx.proxy.TracerBase, function: Callable[..., Any], arguments: dict[str, Any]) -> fx.Node:
+    """The operators that a function of tensors calls, as nodes; the last one."""
+    result = function(**{k: fx.Proxy(v, tracer) if isinstance(v, fx.Node) else v for k, v in arguments.items()})
+    made: fx.Node = result.node
+    return made
+
+
+def _held(graph: fx.Graph, indices: Sequence[int], root: nn.Module) -> fx.Node:
+    """Indices as a constant of the root."""
+    return graph.get_attr(hold_constant(root, torch.tensor(indices, dtype=torch.int64, device=device_of(root))))
 
 
 #: What torch calls an argument by another name.
