@@ -1,5 +1,7 @@
 """Mixed precision, half precision and channels-last: a compressed network takes them as its original does."""
 
+import copy
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -133,11 +135,16 @@ def test_regions_that_switch_autocast_cost_no_channels_and_outlast_finalize() ->
     assert net.prune()
     final = net.finalize()
     assert "scfx" not in final.code
+    stream = io.BytesIO()
+    torch.save(copy.deepcopy(final), stream)
+    stream.seek(0)
+    again = torch.load(stream, weights_only=False)
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
             wanted = net(x)
             assert wanted.dtype == dtype
             assert torch.equal(final(x), wanted)
+            assert torch.equal(again(x), wanted)
     with torch.autocast("cpu"), torch.no_grad():
         assert torch.equal(torch.compile(net, backend="aot_eager")(x), net(x))
 

@@ -41,6 +41,7 @@ def finalized(channels: ChannelGraph) -> fx.GraphModule:
                 weight = root.get_parameter(name)
                 weight.data = quantizer(weight).detach()
                 bits[name] = quantizer.storage_bits().tolist()
+    graph._tracer_cls = fx.Tracer
     for step in (
         DropQuantizers(),
         WriteOutAutocast(),
@@ -53,7 +54,6 @@ def finalized(channels: ChannelGraph) -> fx.GraphModule:
     _drop_quantizers(root)
     _plain_call(graph, program)
     graph.eliminate_dead_code()
-    graph._tracer_cls = fx.Tracer
     result = fx.GraphModule(root, graph, class_name="Compact")
     result.meta["bits"] = bits
     return result.eval()
