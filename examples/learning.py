@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from scfx import CompressedModule
-from scfx.demo.learning import schedule
+from scfx.demo.learning import dense_optimizer, learn, set_rates
 from scfx.demo.measuring import size_of
 from scfx.nodes.quantizer import Quantizer
 
@@ -84,10 +84,7 @@ class Epoch:
 def optimizer_for(model: nn.Module, recipe: Recipe) -> torch.optim.Adam:
     """Adam with the paper's values; of the quantizers, depths and exponents are groups of their own."""
     if not isinstance(model, CompressedModule):
-        weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-        others = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
-        dense: list[dict[str, Any]] = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others}]
-        return torch.optim.Adam(dense, lr=recipe.lr, eps=1e-5)
+        return dense_optimizer(model, recipe.lr, recipe.weight_decay)
     groups = model.param_groups(
         recipe.lr, recipe.weight_decay, quantizer_lr=recipe.quantizer_lr, quantizer_eps=recipe.quantizer_eps
     )
@@ -118,20 +115,13 @@ def train(
         model.train()
         losses, times, start, cpu = [], [], time.perf_counter(), time.process_time()
         for batch in task.batches(generator):
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * schedule(step / (steps * recipe.epochs))
+            set_rates(optimizer, rates, step / (steps * recipe.epochs))
             if isinstance(model, CompressedModule) and not moving:
                 optimizer.param_groups[-1]["lr"] = 0.0
             began = time.process_time()
             loss = task.loss(model, batch)
             losses.append(loss.detach())
-            if isinstance(model, CompressedModule) and moving:
-                loss = loss + recipe.gamma * model.size()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if isinstance(model, CompressedModule):
-                model.update(optimizer)
+            learn(model, optimizer, loss, recipe.gamma if moving else 0.0)
             times.append(1000 * (time.process_time() - began))
             step += 1
             if moving and recipe.until is not None and step % 10 == 0:

@@ -6,12 +6,12 @@ import copy
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam
 
@@ -57,10 +57,15 @@ def optimizer_for(model: nn.Module) -> Adam:
         return Adam(
             model.param_groups(LEARNING_RATE, WEIGHT_DECAY, quantizer_lr=QUANTIZER_LR, quantizer_eps=QUANTIZER_EPS)
         )
+    return dense_optimizer(model, LEARNING_RATE, WEIGHT_DECAY)
+
+
+def dense_optimizer(model: nn.Module, lr: float, weight_decay: float) -> Adam:
+    """Adam with the paper's values for a network without quantizers; only what has several dims has weight decay."""
     weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     others = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
-    groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": WEIGHT_DECAY}, {"params": others}]
-    return Adam(groups, lr=LEARNING_RATE, eps=1e-5)
+    groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": weight_decay}, {"params": others}]
+    return Adam(groups, lr=lr, eps=1e-5)
 
 
 def train(model: nn.Module, digits: Digits, settings: Settings, seen: Callable[[Epoch], None]) -> list[Epoch]:
@@ -76,17 +81,9 @@ def train(model: nn.Module, digits: Digits, settings: Settings, seen: Callable[[
     for number in range(1, settings.epochs + 1):
         times = []
         for images, labels in digits.batches(settings.batch_size, generator):
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * schedule(step / steps)
+            set_rates(optimizer, rates, step / steps)
             began = time.perf_counter()
-            loss = functional.cross_entropy(model(images), labels)
-            if isinstance(model, CompressedModule):
-                loss = loss + settings.gamma * model.size()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if isinstance(model, CompressedModule):
-                model.update(optimizer)
+            learn(model, optimizer, functional.cross_entropy(model(images), labels), settings.gamma)
             times.append(1000 * (time.perf_counter() - began))
             step += 1
         right = accuracy(model, digits.held_out_images, digits.held_out_labels)
@@ -94,6 +91,23 @@ def train(model: nn.Module, digits: Digits, settings: Settings, seen: Callable[[
         epochs.append(Epoch(number, right, size_of(model), tuple(layers_of(model)), statistics.median(times), seconds))
         seen(epochs[-1])
     return epochs
+
+
+def set_rates(optimizer: Adam, rates: Sequence[float], progress: float) -> None:
+    """Sets the learning rate of each parameter group, given those of the start."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate * schedule(progress)
+
+
+def learn(model: nn.Module, optimizer: Adam, loss: Tensor, gamma: float) -> None:
+    """One step of either network, given the loss of a batch; gamma is the factor of the size beside it."""
+    if isinstance(model, CompressedModule) and gamma:
+        loss = loss + gamma * model.size()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    if isinstance(model, CompressedModule):
+        model.update(optimizer)
 
 
 def schedule(progress: float) -> float:

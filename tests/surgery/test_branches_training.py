@@ -7,8 +7,8 @@ import torch
 
 import scfx
 from tests.graph.test_branches import places
-from tests.toys import Residual, images, labels
-from tests.training.test_training import train
+from tests.loop import step, train
+from tests.toys import Residual, images
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +36,7 @@ def trained(prune_every: int | None) -> scfx.CompressedModule:
     """A module some of whose branches' channels were about to die when its training began."""
     net = compressed()
     with torch.no_grad():
-        for name, some in {
-            "stem.0": [1],
-            "block1.conv2": [0, 2],
-            "block2.conv2": [3, 4, 5],
-            "block2.shortcut.0": [5, 7],
-        }.items():
+        for name, some in DYING.items():
             net.get_parameter(f"{name}.weight_quantizer.bits")[some] = 0.01
     train(net, torch.optim.Adam(net.param_groups(lr=1e-3, quantizer_lr=0.5)), 14, 1.0, prune_every)
     return net
@@ -94,12 +89,9 @@ def test_a_living_shortcut_keeps_no_branch_alive() -> None:
     with torch.no_grad():
         net.get_parameter("block2.bn2.bias").fill_(0.2)
         net.get_parameter("block2.conv2.weight_quantizer.bits")[:3] = 0
-    for step in range(8):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(net(images(8, step)), labels(8, step)).backward()
-        optimizer.step()
-        net.update(optimizer)
-        assert step or net.prune(optimizer).blockers == {"block2.bn2.bias": 3}
+    for number in range(8):
+        step(net, optimizer, number)
+        assert number or net.prune(optimizer).blockers == {"block2.bn2.bias": 3}
     net.prune(optimizer)
     assert net.get_parameter("block2.conv2.weight").shape[0] == 9
     assert net.get_parameter("block2.shortcut.0.weight").shape[0] == 12

@@ -7,28 +7,10 @@ import pytest
 import torch
 
 import scfx
-from tests.toys import Residual, images, labels
+from tests.loop import learn, step, train
+from tests.toys import Residual, images
 
 Make = Callable[[list[dict[str, object]]], torch.optim.Optimizer]
-
-
-def train(
-    net: scfx.CompressedModule, optimizer: torch.optim.Optimizer, steps: int, gamma: float, prune_every: int | None
-) -> list[float]:
-    """Trains on random images, removes channels every so many steps and at the end; returns the sizes on the way."""
-    sizes = []
-    for step in range(1, steps + 1):
-        optimizer.zero_grad()
-        size = net.size()
-        loss = torch.nn.functional.cross_entropy(net(images(16, step)), labels(16, step)) + gamma * size
-        loss.backward()
-        optimizer.step()
-        net.update(optimizer)
-        if prune_every is not None and step % prune_every == 0:
-            net.prune(optimizer)
-        sizes.append(float(size.detach()))
-    net.prune(optimizer)
-    return sizes
 
 
 OPTIMIZERS: dict[str, Make] = {
@@ -71,12 +53,9 @@ def test_blockers_shrink_to_zero_and_the_channel_goes() -> None:
     with torch.no_grad():
         net.get_parameter("block1.bn1.bias").fill_(0.2)
         net.get_parameter("block1.conv1.weight_quantizer.bits")[:4] = 0
-    for step in range(40):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(net(images(8, step)), labels(8, step)).backward()
-        optimizer.step()
-        net.update(optimizer)
-        if step == 0:
+    for number in range(40):
+        step(net, optimizer, number)
+        if number == 0:
             report = net.prune(optimizer)
             assert report.blocked == 4
             assert report.blockers == {"block1.bn1.bias": 4}
@@ -101,13 +80,10 @@ def test_updates_remove_channels_by_themselves() -> None:
     net.prune_every = 5
     optimizer = torch.optim.Adam(net.param_groups())
     reports = []
-    for step in range(40):
-        optimizer.zero_grad()
-        (torch.nn.functional.cross_entropy(net(images(8, step)), labels(8, step)) + net.size()).backward()
-        optimizer.step()
-        report = net.update(optimizer)
+    for number in range(40):
+        report = step(net, optimizer, number, gamma=1.0)
         if report is not None:
-            assert (step + 1) % 5 == 0
+            assert (number + 1) % 5 == 0
             reports.append(report)
     assert reports
 
@@ -117,11 +93,8 @@ def test_depths_never_go_below_zero_and_dead_channels_stay() -> None:
     net.prune_every = None
     optimizer = torch.optim.Adam(net.param_groups(quantizer_lr=5.0))
     dead: dict[str, torch.Tensor] = {}
-    for step in range(30):
-        optimizer.zero_grad()
-        (torch.nn.functional.cross_entropy(net(images(8, step)), labels(8, step)) + net.size()).backward()
-        optimizer.step()
-        net.update(optimizer)
+    for number in range(30):
+        step(net, optimizer, number, gamma=1.0)
         for path, quantizer in net.quantizers():
             assert bool((quantizer.bits >= 0).all())
             assert bool(quantizer.dead[dead[path]].all()) if path in dead else True
@@ -147,13 +120,12 @@ def test_clipping_the_gradient_norm_does_not_see_what_is_to_go() -> None:
         net = scfx.compress(model, images(2))
         net.prune_every = None
         optimizer = torch.optim.Adam(net.param_groups())
-        for step in range(1, 31):
-            optimizer.zero_grad()
-            (torch.nn.functional.cross_entropy(net(images(8, step)), labels(8, step)) + 4 * net.size()).backward()
+        for number in range(1, 31):
+            learn(net, optimizer, number, gamma=4.0)
             torch.nn.utils.clip_grad_norm_(net.parameters(), 0.1)
             optimizer.step()
             net.update(optimizer)
-            if prune_every is not None and step % prune_every == 0:
+            if prune_every is not None and number % prune_every == 0:
                 net.prune(optimizer)
         net.prune(optimizer)
         results.append(net.state_dict())
@@ -193,10 +165,10 @@ def test_a_position_parameter_on_a_dead_channel_is_held() -> None:
     optimizer = torch.optim.Adam(net.param_groups())
     with torch.no_grad():
         net.get_parameter("conv.weight_quantizer.bits")[:2] = 0
-    for step in range(5):
+    for number in range(5):
         net.update(optimizer)
         optimizer.zero_grad()
-        net(images(4, step)).square().sum().backward()
+        net(images(4, number)).square().sum().backward()
         optimizer.step()
     net.update(optimizer)
     assert net.prune(optimizer)
