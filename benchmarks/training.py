@@ -1,8 +1,8 @@
 """What self-compression costs beside the training step: `python -m benchmarks.training [name ...] [--write FILE]`.
 
-Every figure is a ratio within one run: the shortest of a few times, of processor time on one thread, taken in turns, so
-that a busy machine slows both sides alike. With `--write docs/speed.md` the table goes into that file. `--compile`
-measures torch.compile instead, which takes minutes.
+Every figure is a ratio within one run, of processor time on one thread. What is compared takes turns, and the median of
+their ratios counts, so that a busy machine slows both sides alike. With `--write docs/speed.md` the table goes into
+that file. `--compile` measures torch.compile instead, which takes minutes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import copy
 import datetime
 import platform
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -22,8 +23,8 @@ from torch.nn import functional
 
 import scfx
 
-#: How often each thing is timed; the shortest counts.
-TIMES = 4
+#: How often each thing is timed.
+TIMES = 7
 
 #: What stands before and after the table in the file it is written to.
 MARK = "<!-- table -->\n"
@@ -94,16 +95,20 @@ class Loop:
         self.optimizer.step()
 
 
-def seconds(*things: Callable[[], object], times: int = TIMES) -> list[float]:
-    """The shortest processor time of each thing, run in turns; once before, unmeasured."""
+def turns(*things: Callable[[], object], times: int = TIMES) -> list[list[float]]:
+    """The processor times of each thing, run in turns; once before, unmeasured."""
     found: list[list[float]] = [[] for _ in things]
     for turn in range(times + 1):
         for thing, list_ in zip(things, found, strict=True):
-            start = time.process_time()
-            thing()
+            time_ = once(thing)
             if turn:
-                list_.append(time.process_time() - start)
-    return [min(each) for each in found]
+                list_.append(time_)
+    return found
+
+
+def ratio(times: Sequence[float], others: Sequence[float]) -> float:
+    """The median of the ratios of what was timed in the same turn."""
+    return statistics.median(one / other for one, other in zip(times, others, strict=True))
 
 
 def once(thing: Callable[[], object]) -> float:
@@ -160,31 +165,36 @@ def measure(name: str) -> list[str]:
     net = loop.model
     assert isinstance(net, scfx.CompressedModule)
     net.prune_every = None
-    original, unquantized, step = seconds(Loop(copy.deepcopy(model), inputs).step, plain.step, loop.step)
-    quantize, copies = seconds(*_quantizing(net))
-    (nothing,) = seconds(lambda: net.update(loop.optimizer))
+    original, unquantized, steps = turns(Loop(copy.deepcopy(model), inputs).step, plain.step, loop.step)
+    step = statistics.median(steps)
+    quantize, copies = turns(*_quantizing(net))
+    (nothing,) = turns(lambda: net.update(loop.optimizer))
     _, path = min((q.bits.numel(), path) for path, q in net.quantizers())
     died = []
     for channel in range(3):
         with torch.no_grad():
             net.get_parameter(f"{path}.bits")[channel] = 0
         died.append(once(lambda: net.update(loop.optimizer)))
-    removals = []
-    for _ in range(TIMES):
+    removals, before, again = [], [], []
+    for _ in range(TIMES // 2):
         after = Loop(copy.deepcopy(net), inputs)
         small = after.model
         assert isinstance(small, scfx.CompressedModule)
         after.step()
         small.update(after.optimizer)
+        before.append(once(after.step))
+        small.update(after.optimizer)
         _die(small, 0.1)
         small.update(after.optimizer)
         removals.append(once(lambda loop=after: _remove(loop)))  # type: ignore[misc]
+        after.step()
+        again.append(once(after.step))
     left = sum(p.numel() for p in small.parameters()) / sum(p.numel() for p in net.parameters())
-    (again,) = seconds(after.step)
     return [
-        title, f"{1e3 * original:.0f} ms", f"{unquantized / original:.2f}", f"{step / original:.2f}",
-        f"{quantize / copies:.1f}", f"{nothing / step:.1%}", f"{min(died) / step:.1%}", f"{min(removals) / step:.2f}",
-        f"{left:.0%}", f"{again / step:.2f}",
+        title, f"{1e3 * statistics.median(original):.0f} ms", f"{ratio(unquantized, original):.2f}",
+        f"{ratio(steps, original):.2f}", f"{ratio(quantize, copies):.1f}", f"{statistics.median(nothing) / step:.1%}",
+        f"{statistics.median(died) / step:.1%}", f"{ratio(removals, before):.2f}", f"{left:.0%}",
+        f"{ratio(again, before):.2f}",
     ]  # fmt: skip
 
 
@@ -199,8 +209,8 @@ def measure_compiled(name: str) -> list[str]:
         start = time.monotonic()  # the compiler's own processes count, too
         fast.step()
         found.append(f"{time.monotonic() - start:.0f} s")
-        eager, quick = seconds(Loop(net, inputs).step, fast.step)
-        found.append(f"{quick / eager:.2f}")
+        eager, quick = turns(Loop(net, inputs).step, fast.step)
+        found.append(f"{ratio(quick, eager):.2f}")
     return found
 
 
