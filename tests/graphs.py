@@ -77,10 +77,7 @@ BUILD: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "unknown": (Unknown, (4,)),
     "bottlenecks": (functools.partial(models.ResNet, Bottleneck, [1, 1, 5, 1], num_classes=5), (3, 32, 32)),
     "dense": (functools.partial(models.DenseNet, 4, (3, 4), 8, 2, num_classes=5), (3, 32, 32)),
-    **{
-        name: (functools.partial(getattr(models, name), weights=None), (3, 32, 32))
-        for name in ("resnet50", "densenet121", "mobilenet_v2")
-    },
+    "resnet50": (functools.partial(models.resnet50, weights=None), (3, 32, 32)),
 }
 
 

@@ -1,6 +1,5 @@
 """Pictures and networkx graphs of channel graphs."""
 
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -165,11 +164,12 @@ def _tips(net: scfx.CompressedModule) -> str:
 
 @pytest.mark.slow
 @pytest.mark.zoo
-def test_a_large_network_is_drawn_in_seconds(tmp_path: Path) -> None:
-    graph = graph_of("resnet50")
-    start = time.monotonic()
-    graph.render(tmp_path / "graph.svg")
-    assert time.monotonic() - start < 10
+def test_a_large_network_is_drawn_whole(tmp_path: Path) -> None:
+    graph_of("resnet50").render(tmp_path / "graph.svg")
+    picture = (tmp_path / "graph.svg").read_text()
+    assert all(
+        f"layer{stage}.{block}" in picture for stage, blocks in enumerate((3, 4, 6, 3), 1) for block in range(blocks)
+    )
 
 
 def test_a_dense_block_is_drawn_without_its_tangle() -> None:

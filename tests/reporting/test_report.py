@@ -11,16 +11,8 @@ from tests.toys import Residual
 
 
 @pytest.mark.zoo
-@pytest.mark.parametrize(
-    ("name", "share"),
-    [
-        ("resnet50", 96),
-        pytest.param("densenet121", 93, marks=pytest.mark.slow),
-        pytest.param("mobilenet_v2", 81, marks=pytest.mark.slow),
-    ],
-)
-def test_the_share_is_that_of_the_prototype(name: str, share: int) -> None:
-    assert int(100 * graph_of(name).report().share + 0.5) == share
+def test_the_share_is_that_of_the_prototype() -> None:
+    assert int(100 * graph_of("resnet50").report().share + 0.5) == 96
 
 
 def test_shares_are_told_per_dimension() -> None:
