@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cached_property
 from math import prod
 from typing import Any, Literal
 
@@ -17,11 +17,12 @@ import numpy as np
 
 from scfx.signatures.binding import Binding, SignatureError, bind_letters
 from scfx.signatures.call import Call, Dims, Sink
+from scfx.signatures.letter_zeros import along_large, letter_masks, where_all, where_any, wide
 from scfx.signatures.notation import read
 from scfx.signatures.record import Kept, Operator, Replacement
 from scfx.signatures.resizing import kept_size, resized_list, scaled
 from scfx.terms.dims import ONE, product
-from scfx.terms.facts import LARGE, Fact, Mask, Zeros, both, either, project, unknown
+from scfx.terms.facts import LARGE, Fact, Mask, Zeros
 
 __all__ = ["Binding", "Pattern", "SignatureError"]
 
@@ -100,7 +101,7 @@ class Pattern(Operator):
 
     def zeros(self, call: Call, facts: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
         bound = _binding(call)
-        known = {name: _letter_masks(bound, name, facts[name]) for name in bound.names}
+        known = {name: letter_masks(bound, name, facts[name]) for name in bound.names}
         terms = self._terms(call)
         gone = [
             any(facts[n].whole for n in term if n in known) or self._is_empty_sum(bound, term, known) for term in terms
@@ -109,10 +110,10 @@ class Pattern(Operator):
         rigid = self._rigid(bound)
 
         def fact(letters: tuple[str, ...]) -> Fact:
-            wide = _wide(bound, letters)
-            if len(wide) == 1 and bound.sizes[wide[0]] > LARGE and wide[0] not in rigid:
-                return _along_large(bound, left, facts, wide[0])
-            masks = tuple(None if x in rigid else _where_all(left, known, x) for x in letters)
+            long = wide(bound, letters)
+            if len(long) == 1 and bound.sizes[long[0]] > LARGE and long[0] not in rigid:
+                return along_large(bound, left, facts, long[0])
+            masks = tuple(None if x in rigid else where_all(left, known, x) for x in letters)
             return Fact(tuple(bound.sizes[x] for x in letters) or (1,), masks or (None,))
 
         first = Zeros.of(map(fact, bound.signature.results[0]), whole=not left)
@@ -134,7 +135,7 @@ class Pattern(Operator):
 
     def _is_empty_sum(self, bound: Binding, term: list[str], known: Mapping[str, Mapping[str, Mask | None]]) -> bool:
         """Whether the factors of a term leave nothing to sum over."""
-        found = (_where_any(term, known, letter) for letter in bound.letters(self.contract))
+        found = (where_any(term, known, letter) for letter in bound.letters(self.contract))
         return any(mask is not None and bool(mask.all()) for mask in found)
 
     def fixed(self, call: Call, fixed: Mapping[str, Zeros], zeros: Mapping[str, Zeros]) -> tuple[Zeros, ...]:
@@ -146,7 +147,7 @@ class Pattern(Operator):
             return super().fixed(call, fixed, zeros)
         bound = _binding(call)
         silent, alone = (
-            {name: _letter_masks(bound, name, facts[name]) for name in bound.names} for facts in (zeros, fixed)
+            {name: letter_masks(bound, name, facts[name]) for name in bound.names} for facts in (zeros, fixed)
         )
         terms = self._terms(call)
         named = {name for term in terms for name in term}
@@ -158,7 +159,7 @@ class Pattern(Operator):
                 if found is None or fixed[name].whole:
                     continue
                 mine = [t for t in terms if (name in t if name in named else not set(t) <= set(bound.names))]
-                masks = [alone[name].get(letter), _where_all(mine, silent, letter) if mine else None]
+                masks = [alone[name].get(letter), where_all(mine, silent, letter) if mine else None]
                 known = [mask for mask in masks if mask is not None]
                 found = found & np.logical_or.reduce(known) if known else None
             return found if found is not None and found.any() else None
@@ -172,14 +173,14 @@ class Pattern(Operator):
 
     def sink_zeros(self, call: Call, facts: Mapping[str, Zeros]) -> Mapping[str, Mask | None]:
         bound = _binding(call)
-        known = {name: _letter_masks(bound, name, facts[name]) for name in bound.names}
+        known = {name: letter_masks(bound, name, facts[name]) for name in bound.names}
         result: dict[str, Mask | None] = {}
         for sink in call.sinks:
             # A statistic is taken of the first operand; a contraction vanishes where any of its factors does.
             names = list(bound.names[:1]) if sink.kind == "statistic" else self._factors_with(bound, sink.letter)
             whole = any(facts[name].whole for name in names) and bound.sizes[sink.letter] <= LARGE
             result[sink.letter] = (
-                np.ones(bound.sizes[sink.letter], bool) if whole else _where_any(names, known, sink.letter)
+                np.ones(bound.sizes[sink.letter], bool) if whole else where_any(names, known, sink.letter)
             )
         return result
 
@@ -258,54 +259,3 @@ def _binding(call: Call) -> Binding:
 def _products(text: str) -> list[list[str]]:
     """The factors of each term of a sum of products."""
     return [[name.strip() for name in term.split("*")] for term in text.split("+")]
-
-
-def _letter_masks(bound: Binding, name: str, zeros: Zeros) -> dict[str, Mask | None]:
-    """Where an operand is zero along each of its letters, whatever the others are."""
-    masks: dict[str, Mask | None] = {}
-    if not zeros.anywhere:
-        return masks
-    for letters, fact in zip(bound.operand(name), zeros.dims, strict=True):
-        found = project(fact, [bound.sizes[x] for x in letters]) if letters else ()
-        for letter, mask in zip(letters, found, strict=True):
-            old = masks.get(letter)
-            masks[letter] = mask if old is None else old if mask is None else old | mask
-    return masks
-
-
-def _wide(bound: Binding, letters: Collection[str]) -> list[str]:
-    """The letters of a dim, without those of size 1."""
-    return [x for x in letters if bound.sizes[x] != 1]
-
-
-def _along_large(bound: Binding, terms: list[list[str]], facts: Mapping[str, Zeros], letter: str) -> Fact:
-    """Where a sum of products is zero along a letter of symbolic size, which may be channels times the batch.
-
-    There is no mask of such a size; what the operands know by factors stays known by factors.
-    """
-
-    def of(term: list[str]) -> Fact:
-        found = [
-            fact
-            for name in term
-            if name in bound.names
-            for fact, letters in zip(facts[name].dims, bound.operand(name), strict=True)
-            if _wide(bound, letters) == [letter]
-        ]
-        return reduce(either, found) if found else unknown(bound.sizes[letter])
-
-    return reduce(both, map(of, terms)) if terms else unknown(bound.sizes[letter])
-
-
-def _where_any(names: Collection[str], known: Mapping[str, Mapping[str, Mask | None]], letter: str) -> Mask | None:
-    """Where along a letter at least one of the operands is zero."""
-    found = [mask for name in names if name in known and (mask := known[name].get(letter)) is not None]
-    return np.logical_or.reduce(found) if found else None
-
-
-def _where_all(terms: list[list[str]], known: Mapping[str, Mapping[str, Mask | None]], letter: str) -> Mask | None:
-    """Where along a letter a sum of products is zero: every term has a factor that is."""
-    found = [_where_any(term, known, letter) for term in terms]
-    masks = [mask for mask in found if mask is not None]
-    result = np.logical_and.reduce(masks) if masks and len(masks) == len(found) else None
-    return result if result is not None and result.any() else None
