@@ -12,6 +12,7 @@ from scfx.errors import (
     ScfxError,
     UnknownNameError,
 )
+from scfx.files.files import load, save
 from scfx.graph.channels import Axis, ChannelGraph, Member
 from scfx.saving.checkpoint import load_checkpoint, save_checkpoint
 from scfx.target import SizeTarget
@@ -39,6 +40,8 @@ __all__ = [
     "channel_graph",
     "compress",
     "distributed",
+    "load",
     "load_checkpoint",
+    "save",
     "save_checkpoint",
 ]

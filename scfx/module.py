@@ -287,7 +287,7 @@ class CompressedModule(Executable):
         As nothing trains there, it also lacks the channels that are zero or constant in this mode as things are; layers
         add such constants in their bias, and get one where they have none. Its `meta["bits"]` gives, for each weight by
         name, the bits in which the whole numbers of each output channel can be stored; of a weight of several matrices,
-        as experts have, those of one matrix after the other.
+        as experts have, those of one matrix after the other; `meta["scales"]` what these numbers are multiplied by.
         """
         refuse_sharded(dict(self.named_parameters()))
         return finalized(self.channels)

@@ -23,7 +23,7 @@ def named_leaves(tree: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, tree
         return
     children, context = node.flatten_fn(tree)
-    for step, child in zip(_steps(tree, len(children), context), children, strict=True):
+    for step, child in zip(steps(tree, len(children), context), children, strict=True):
         yield from named_leaves(child, prefix + step)
 
 
@@ -73,7 +73,7 @@ def _node_type(tree: object) -> Any:
     return pytree._get_node_type(tree)
 
 
-def _steps(tree: object, count: int, context: object) -> list[str]:
+def steps(tree: object, count: int, context: object) -> list[str]:
     """Return how each of the `count` children is reached from `tree`."""
     if isinstance(tree, Mapping):
         keys = context if isinstance(context, list) and len(context) == count else list(tree)

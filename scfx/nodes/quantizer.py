@@ -136,9 +136,14 @@ class Quantizer(nn.Module):
     @torch.no_grad()
     def scale(self, weight: Tensor) -> Tensor:
         """Returns 2^e in a shape that broadcasts against the weight; silent channels have scale 0."""
-        x, shape = grouped(weight, self.dims, self.bits.numel())
-        scale = grid(self.bits, self.exponent, self.silent(), shape)[0]
+        x, scale = grouped(weight, self.dims, self.bits.numel())[0], self.scales(weight)
         return scale if x is weight else scale.expand(-1, x.shape[1], *(-1,) * (x.dim() - 2)).flatten(0, 1)
+
+    @torch.no_grad()
+    def scales(self, weight: Tensor) -> Tensor:
+        """Returns 2^e, an entry for each channel: of the weight's rank, or with groups of one more, at the front."""
+        shape = grouped(weight, self.dims, self.bits.numel())[1]
+        return grid(self.bits, self.exponent, self.silent(), shape)[0]
 
     def extra_repr(self) -> str:
         return f"channels={self.bits.numel()}, dims={self.dims}"

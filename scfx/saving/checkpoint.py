@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from scfx.errors import CheckpointError, InputError
+from scfx.errors import InputError
 from scfx.module import CompressedModule
-from scfx.saving.packing import digest, pack, unpack
+from scfx.saving.container import DAMAGE, Container
+from scfx.saving.packing import pack, unpack
 from scfx.saving.restoring import parameter_names, random_state, restore_all, state_of
 from scfx.surgery.optimizers import Optimizers, each_optimizer
 
-FORMAT, VERSION = "scfx.checkpoint", "1"
+_FILES = Container("scfx.checkpoint", "1", "checkpoint of scfx", "take an older one")
 
 
 def save_checkpoint(path: str | os.PathLike[str], net: CompressedModule, optimizer: Optimizers, **extra: Any) -> None:
@@ -58,20 +56,7 @@ def save_checkpoint(path: str | os.PathLike[str], net: CompressedModule, optimiz
     found: dict[str, Tensor] = {}
     text = json.dumps({name: pack(value, found, name) for name, value in state.items()})
     tensors = {name: _separate(tensor) for name, tensor in found.items()}
-    metadata = {"format": FORMAT, "version": VERSION, "content": text, "checksum": digest(tensors, text)}
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    temporary.touch()
-    try:
-        mode = temporary.stat().st_mode  # safetensors puts a file in its place that only its owner can read
-        save_file(tensors, temporary, metadata)
-        temporary.chmod(mode)
-        _to_disk(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _to_disk(path.parent)
+    _FILES.write(path, tensors, text)
 
 
 def load_checkpoint(
@@ -105,29 +90,14 @@ def load_checkpoint(
 
 def _read(path: Path) -> dict[str, Any]:
     """What a file holds, checked and in CPU memory."""
-    damaged = f"{path} is damaged: "
+    tensors, text = _FILES.read(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise CheckpointError(f"{path} is no checkpoint of scfx")
-            if metadata.get("version") != VERSION:
-                raise CheckpointError(
-                    f"{path} has version {metadata.get('version')!r} of the format, and this scfx knows {VERSION!r}: "
-                    "load it with the scfx that wrote it"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            text = metadata["content"]
-            if digest(tensors, text) != metadata["checksum"]:
-                raise CheckpointError(f"{damaged}its checksum is another; take an older one")
-            content = json.loads(text)
-            if not isinstance(content, dict):
-                raise CheckpointError(f"{damaged}no state in it")
-            return {name: unpack(value, tensors) for name, value in content.items()}
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{damaged}{error}; take an older one") from error
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("no state in it")
+        return {name: unpack(value, tensors) for name, value in content.items()}
+    except DAMAGE as error:
+        raise _FILES.damaged(path, error) from error
 
 
 def _check_net(net: object) -> None:
@@ -141,12 +111,3 @@ def _check_net(net: object) -> None:
 def _separate(tensor: Tensor) -> Tensor:
     """On the CPU, in row-major order, with memory of its own."""
     return tensor.detach().to("cpu", copy=True).contiguous()
-
-
-def _to_disk(path: Path) -> None:
-    """Waits until a file's content, or a folder's list of names, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.fx.graph import _PyTreeCodeGen, _PyTreeInfo
 from torch.utils import _pytree as pytree
 
@@ -33,14 +33,16 @@ def finalized(channels: ChannelGraph) -> fx.GraphModule:
     Prune(plan.edits["eval"], plan.shapes["eval"])(graph, root)
     AddBiases(tuple(absorbed for absorbed in plan.absorbed if absorbed.bias is None))(graph, root)
     bits: dict[str, list[int]] = {}
+    scales: dict[str, Tensor] = {}
     with torch.no_grad():
         for node in graph.nodes:
             if node.op == "call_module":
                 name, quantizer = str(node.args[0].target), root.get_submodule(str(node.target))
                 assert isinstance(quantizer, Quantizer)
                 weight = root.get_parameter(name)
-                weight.data = quantizer(weight).detach()
+                weight.data = quantizer(weight).detach() + 0.0  # a zero is positive, as whole numbers have but one
                 bits[name] = quantizer.storage_bits().tolist()
+                scales[name] = quantizer.scales(weight).cpu()
     graph._tracer_cls = fx.Tracer
     for step in (
         DropQuantizers(),
@@ -55,7 +57,7 @@ def finalized(channels: ChannelGraph) -> fx.GraphModule:
     _plain_call(graph, program)
     graph.eliminate_dead_code()
     result = fx.GraphModule(root, graph, class_name="Compact")
-    result.meta["bits"] = bits
+    result.meta["bits"], result.meta["scales"] = bits, scales
     return result.eval()
 
 

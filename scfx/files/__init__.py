@@ -1,0 +1,1 @@
+"""A compressed network in one file, which any machine with torch and scfx can run."""
