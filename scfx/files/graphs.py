@@ -78,9 +78,7 @@ def graph_from_json(
 def _node(graph: fx.Graph, line: Mapping[str, Any], name: str, nodes: Mapping[str, fx.Node], rest: Any) -> fx.Node:
     tensors, graphs, device, size = rest
     if "input" in line:
-        default = () if "default" not in line else (from_json(line["default"], nodes, device),)
-        if not all(isinstance(value, (bool, int, float, str, type(None))) for value in default):
-            raise CheckpointError(f"the input {name} has a default that can't be one")
+        default = (from_json(line["default"], {}, device),) if "default" in line else ()
         return graph.create_node("placeholder", limits.identifier(line["input"], "an input"), default, name=name)
     for kind, known in (("tensor", tensors), ("graph", graphs)):
         if kind in line:

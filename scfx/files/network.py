@@ -15,6 +15,7 @@ from scfx.files import limits
 from scfx.files.graphs import graph_from_json, graph_to_json
 from scfx.files.structures import structure_from_json, structure_to_json
 from scfx.files.weights import packed, unpacked
+from scfx.passes.write_out_autocast import RegionTracer
 
 
 def to_text(net: fx.GraphModule) -> tuple[str, dict[str, Tensor]]:
@@ -65,6 +66,8 @@ def from_text(text: str, tensors: dict[str, Tensor], size: int, device: torch.de
         inner = graph_from_json(lines[name], {}, {}, device, size)
         root.add_module(name, fx.GraphModule(nn.Module(), inner))
     graph = graph_from_json(lines[""], names - lines.keys(), lines.keys() - {""}, device, size)
+    if len(lines) > 1:
+        graph._tracer_cls = RegionTracer
     _set_call(graph, content["call"])
     result = fx.GraphModule(root, graph, class_name="Compact")
     result.meta["bits"], result.meta["scales"] = bits, scales

@@ -15,6 +15,7 @@ import scfx
 from scfx.demo.measuring import size_of
 from scfx.errors import CheckpointError, InputError
 from tests.files.networks import FILES, Mixed, set_depths
+from tests.test_readme import python_blocks
 from tests.toys import Block
 
 
@@ -140,9 +141,8 @@ def test_room(quantize: bool, tmp_path: Path) -> None:
 
 
 def test_memory_formats_stay(tmp_path: Path) -> None:
-    net = scfx.compress(
-        nn.Sequential(nn.Conv2d(3, 5, 3)).to(memory_format=torch.channels_last), torch.randn(2, 3, 8, 8)
-    )
+    model: Any = nn.Conv2d(3, 5, 3)
+    net = scfx.compress(model.to(memory_format=torch.channels_last), torch.randn(2, 3, 8, 8))
     plain, loaded = there_and_back(net, tmp_path / "net")
     weights = {name: tensor for name, tensor in plain.named_parameters() if not tensor.is_contiguous()}
     assert weights
@@ -183,8 +183,19 @@ def test_regions_with_autocast_of_their_own(tmp_path: Path) -> None:
 
     plain, loaded = there_and_back(scfx.compress(Region(), torch.randn(2, 4)), tmp_path / "net")
     assert "wrap_with_autocast" in plain.code
+    assert loaded.graph._tracer_cls is plain.graph._tracer_cls
     with torch.autocast("cpu"):
         assert same(loaded(torch.ones(3, 4)), plain(torch.ones(3, 4)))
+
+
+def test_what_the_graph_calls_without_a_record_is_not_saved(tmp_path: Path) -> None:
+    plain = scfx.compress(nn.Linear(4, 3), torch.randn(2, 4)).finalize()
+    node = next(node for node in plain.graph.nodes if node.op == "call_function")
+    with plain.graph.inserting_after(node):
+        plain.graph.call_function(torch.ops.aten._print.default, ("x",))
+    with pytest.raises(CheckpointError, match=r"calls aten._print.default, which has no record.*Nothing was written"):
+        scfx.save(plain, tmp_path / "net")
+    assert not list(tmp_path.iterdir())
 
 
 def test_only_what_scfx_made_is_saved(tmp_path: Path) -> None:
@@ -223,3 +234,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
         scfx.save(plain, path)
     assert path.read_bytes() == before
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ((_, block),) = python_blocks((Path(__file__).resolve().parents[2] / "docs/files.md").read_text())
+    exec(block, {})
+    assert (tmp_path / "small.scfx").exists()

@@ -85,6 +85,10 @@ EDITS: dict[str, tuple[Edit, str]] = {
         lambda c, t: node(c, "input").update(default={"dtype": "print()"}),
         "is nothing that an argument can be",
     ),
+    "a value in a default": (
+        lambda c, t: node(c, "input").update(default="%" + node(c, "call")["name"]),
+        "no value that was made",
+    ),
     "a keyword as a name": (lambda c, t: c["call"].update(names=["class"]), "damaged"),
     "code in a tensor's name": (lambda c, t: record(c, "shift").update(name='a"+print()+"'), "can't be the name"),
     "a path as a tensor's name": (lambda c, t: record(c, "shift").update(name="../../shift"), "can't be the name"),
@@ -105,7 +109,7 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "no graph": (lambda c, t: c.update(graphs={"": []}), "it has no graph"),
     "a huge shape": (lambda c, t: record(c, "first.weight").update(shape=[1 << 40, 1 << 20]), "it claims"),
     "a huge shape without bits": (
-        lambda c, t: (record(c, "first.weight").update(shape=[5, 1 << 40]), no_bits(t, "first.weight")),
+        lambda c, t: record(c, "first.weight").update(shape=[5, 1 << 40]) or no_bits(t, "first.weight"),
         "it claims 5,497,558,138,",
     ),
     "a large shape": (lambda c, t: record(c, "first.weight").update(shape=[5, 1 << 20]), "bytes don't hold"),
@@ -155,7 +159,8 @@ EDITS: dict[str, tuple[Edit, str]] = {
 }
 
 
-def no_bits(tensors: dict[str, Tensor], name: str) -> None:
+def no_bits(tensors: dict[str, Tensor], name: str) -> Any:
+    """Makes all of a weight's channels such that have no bits."""
     tensors[f"depths/{name}"].zero_()
     tensors[f"codes/{name}"] = torch.zeros(0, dtype=torch.uint8)
 
