@@ -1,4 +1,4 @@
-"""The command line: what it prints, and with which status it ends."""
+"""The command line as a whole: help, version, the demo's options, and with which status it ends."""
 
 import subprocess
 import sys
@@ -8,17 +8,9 @@ from typing import Any
 import pytest
 
 import scfx
-from scfx import cli
+from scfx.commands import demo
 from scfx.demo import Settings
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run the command line in this process and return its status."""
-    monkeypatch.setattr(sys, "argv", ["scfx", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code is None or isinstance(ended.value.code, int)
-    return ended.value.code or 0
+from tests.commands.calling import call, refused
 
 
 def test_python_dash_m() -> None:
@@ -29,45 +21,49 @@ def test_python_dash_m() -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, f"scfx {scfx.__version__}\n", "")
 
 
-def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(monkeypatch, "--version") == 0
-    assert capsys.readouterr().out == f"scfx {scfx.__version__}\n"
+def test_version() -> None:
+    ended = call("--version")
+    assert (ended.status, ended.out) == (0, f"scfx {scfx.__version__}\n")
 
 
-def test_help_names_the_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(monkeypatch, "demo", "--help") == 0
-    text = capsys.readouterr().out
+def test_help_names_the_options() -> None:
+    ended = call("demo", "--help")
+    assert ended.status == 0
     for option in ("--out", "--epochs", "--width", "--batch-size", "--seed", "--gamma", "--threads"):
-        assert option in text
+        assert option in ended.out
+
+
+@pytest.mark.parametrize("command", ["inspect", "explain", "graph"])
+def test_help_says_how_commands_end_and_that_a_file_is_run(command: str) -> None:
+    text = " ".join(call(command, "--help").out.replace("│", " ").split())
+    assert "Naming a file runs the code in it." in text
+    assert "nothing is downloaded" in text
+    for status in ("0 fine", "1 the model could not be made, captured or drawn", "2 wrong usage"):
+        assert status in text
 
 
 def test_options_reach_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(cli, "run", seen.append)
-    assert call(monkeypatch, "demo") == 0
+    monkeypatch.setattr(demo, "run", seen.append)
+    assert call("demo").status == 0
     options = "--out here --epochs 3 --width 5 --batch-size 7 --seed 9 --gamma 0.5 --threads 1"
-    assert call(monkeypatch, "demo", *options.split()) == 0
+    assert call("demo", *options.split()).status == 0
     assert seen == [Settings(), Settings(Path("here"), 3, 5, 7, 9, 0.5, 1)]
 
 
-def test_what_is_wrong_is_one_line_on_standard_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_what_is_wrong_is_one_line_on_standard_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for arguments, message in (
         (["--epochs", "0"], "scfx: --epochs must be 1 or more, not 0\n"),
         (["--out", str(tmp_path / "file")], "choose another with --out\n"),
     ):
-        assert call(monkeypatch, "demo", *arguments) == 1
-        shown = capsys.readouterr()
-        assert shown.out == ""
-        assert shown.err.endswith(message)
-        assert shown.err.count("\n") == 1
+        said = refused("demo", *arguments, status=1)
+        assert said.endswith(message)
+        assert said.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", ["demo --epochs many", "demo --nonsense", "nonsense"])
-def test_misuse_ends_with_status_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str
-) -> None:
-    assert call(monkeypatch, *arguments.split()) == 2
-    assert "Error" in capsys.readouterr().err
+@pytest.mark.parametrize("arguments", ["demo --epochs many", "demo --nonsense", "nonsense", "inspect", "graph a.py:b"])
+def test_misuse_ends_with_status_2(arguments: str) -> None:
+    ended = call(*arguments.split())
+    assert ended.status == 2
+    assert "Error" in ended.err

@@ -111,7 +111,7 @@ def test_import_stays_light() -> None:
 def test_everything_that_is_imported_is_declared() -> None:
     """The core, which has no extras, rests on no package that only another one brings."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = {"torchvision", "sklearn", "matplotlib", "pygraphviz", "transformers", "lightning"}
+    extras = {"torchvision", "timm", "sklearn", "matplotlib", "pygraphviz", "transformers", "lightning"}
     declared = (
         {Requirement(line).name for line in project["dependencies"]} | extras | sys.stdlib_module_names | {"scfx"}
     )

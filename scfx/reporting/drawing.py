@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scfx.capture.program import MODES, Mode
-from scfx.errors import ScfxError
+from scfx.reporting.coupled import prunable_indices
 from scfx.reporting.drawing_dot import dot_source
-from scfx.reporting.drawing_layout import draw, format_of, write_whole
+from scfx.reporting.drawing_layout import check_drawable, draw, write_whole
 from scfx.reporting.flow import Place, flow
-from scfx.reporting.report import prunable_indices
 from scfx.reporting.wording import dim_text, group_axes
 from scfx.signatures.call import Dims
 from scfx.terms.dims import variables
@@ -111,9 +110,7 @@ def render(graph: ChannelGraph, path: str | PathLike[str], mode: Mode = "eval") 
         ScfxError: pygraphviz is missing, graphviz failed, or the file can't be written.
     """
     target = Path(path)
-    form = format_of(target)
-    if not target.absolute().parent.is_dir():
-        raise ScfxError(f"cannot write {target}: there is no directory {target.absolute().parent}")
+    form = check_drawable(target)
     write_whole(target, draw(dot_source(graph, mode), form))
 
 

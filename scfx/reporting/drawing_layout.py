@@ -45,19 +45,32 @@ def format_of(path: Path) -> str:
     return ending
 
 
-def draw(source: str, form: str) -> bytes:
-    """Lays out a graph in DOT, without the closing brace, and returns the picture; the source itself for "dot".
+def check_drawable(path: Path) -> str:
+    """The format of a picture that is to be written, once it is known that it can be.
 
     Raises:
-        ScfxError: pygraphviz is missing, or graphviz failed.
+        InputError: The ending of its name stands for no format.
+        ScfxError: There is no such folder, or pygraphviz is missing.
     """
-    if form == "dot":
-        return f"{source}}}\n".encode()
-    if importlib.util.find_spec("pygraphviz") is None:
+    form = format_of(path)
+    if not path.absolute().parent.is_dir():
+        raise ScfxError(f"cannot write {path}: there is no directory {path.absolute().parent}")
+    if form != "dot" and importlib.util.find_spec("pygraphviz") is None:
         raise ScfxError(
             "drawing needs pygraphviz, whose wheels bring graphviz along: pip install 'scfx[draw]'. "
             "Without it a graph can be written as .dot, for any graphviz to draw."
         )
+    return form
+
+
+def draw(source: str, form: str) -> bytes:
+    """Lays out a graph in DOT, without the closing brace, and returns the picture; the source itself for "dot".
+
+    Raises:
+        ScfxError: Graphviz failed.
+    """
+    if form == "dot":
+        return f"{source}}}\n".encode()
     trouble = ""
     for seconds, settings in EFFORTS:
         try:

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from scfx.capture.program import MODES, Mode
 from scfx.graph.inference import Trouble
-from scfx.graph.masks import over
 from scfx.graph.quantization import Unquantized, find_weights
 from scfx.nodes.quantizer import Quantizer
+from scfx.reporting.coupled import Coupled, coupled, prunable_indices
 from scfx.reporting.report_text import text
 from scfx.signatures.binding import Binding
 from scfx.signatures.notation import read
 from scfx.signatures.pattern import Pattern
-from scfx.terms.dims import Dim, Product, Take, Var, resolve, variables
+from scfx.terms.dims import Var, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from scfx.graph.channels import Axis, ChannelGraph
 
 #: Above this many outputs it isn't worked out what each of them costs.
@@ -101,6 +96,7 @@ class GraphReport:
         notes: How the captured graphs differ from the model, in sentences.
         unused: Parameters that the model doesn't compute with.
         unquantized: Parameters of two or more dims that get no quantizer, and why.
+        coupled: The axes but those of convolution windows, those with the most weights first.
     """
 
     dims: tuple[DimShare, ...]
@@ -114,6 +110,7 @@ class GraphReport:
     unused: tuple[str, ...]
     notes: tuple[str, ...] = ()
     unquantized: tuple[Unquantized, ...] = ()
+    coupled: tuple[Coupled, ...] = ()
 
     @property
     def share(self) -> float:
@@ -155,26 +152,11 @@ class GraphReport:
             unused=tuple(name for name, numel in parameters.items() if numel and name not in graph._inference.state),
             notes=graph._program.notes,
             unquantized=find_weights(graph).others,
+            coupled=coupled(graph, set(parameters), kernels),
         )
 
     def __str__(self) -> str:
         return text(self)
-
-
-def prunable_indices(dim: Dim, free: Collection[Var]) -> int:
-    """How many indices of a dim some prunable axis occupies."""
-    return dim.size - _untouched(resolve(dim), free)
-
-
-def _untouched(dim: Dim, free: Collection[Var]) -> int:
-    """How many indices no prunable axis occupies; counted without a mask, which a symbolic size has no room for."""
-    if isinstance(dim, Var):
-        return 0 if dim in free else dim.size
-    if isinstance(dim, Take):
-        kept = over(dim, {axis: np.zeros(axis.size, bool) for axis in variables(dim) if axis in free})
-        return int(kept.sum())
-    parts = (_untouched(part, free) for part in dim.parts)
-    return prod(parts) if isinstance(dim, Product) else sum(parts)
 
 
 def _parameters(graph: ChannelGraph) -> dict[str, int]:
