@@ -1,6 +1,8 @@
 """How far quantization takes outputs, measured when a network is compressed and whenever asked."""
 
+from collections.abc import Callable
 from copy import deepcopy
+from math import inf, isnan
 
 import pytest
 import torch
@@ -34,7 +36,8 @@ class Several(nn.Module):
 
 
 def off(quantized: Tensor, exact: Tensor) -> float:
-    return float((quantized - exact).detach().norm() / exact.detach().norm())
+    quantized, exact = quantized.detach().double(), exact.detach().double()
+    return float((quantized - exact).norm() / exact.norm())
 
 
 def test_the_start_is_measured_against_the_model_and_shown() -> None:
@@ -78,6 +81,47 @@ def test_the_worst_of_several_outputs_counts_and_buffers_stay() -> None:
     there = before["masked"].isfinite()
     assert error == pytest.approx(off(before["masked"][there], exact[there]), rel=1e-5)
     assert net.get_buffer("calls").item() == 0
+
+
+class Made(nn.Module):
+    """A linear layer, and what a function makes of its outputs."""
+
+    def __init__(self, make: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.linear, self.make = nn.Linear(6, 5), make
+
+    def forward(self, x: Tensor) -> object:
+        return self.make(self.linear(x))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda y: (y, y.sqrt()), lambda y: (y.sqrt(), y)], ids=["the last output", "the first output"]
+)
+def test_what_is_no_number_any_more_is_infinitely_far(make: Callable[[Tensor], object]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 6)
+    net = scfx.compress(Made(make), x)
+    with torch.no_grad():
+        for _, quantizer in net.quantizers():
+            quantizer.bits.fill_(2)
+    assert net.quantization_error(x) == inf
+
+
+def test_outputs_whose_squares_overflow_are_measured() -> None:
+    torch.manual_seed(0)
+    x, model = torch.randn(8, 6), nn.Linear(6, 5, bias=False)
+    large = deepcopy(model)
+    with torch.no_grad():
+        large.weight *= 2.0**100
+    assert scfx.compress(large, x).start_error == pytest.approx(scfx.compress(model, x).start_error, rel=0.02)
+
+
+@pytest.mark.parametrize("make", [lambda y: y.argmax(1), lambda y: y / 0], ids=["whole numbers", "nothing finite"])
+def test_where_nothing_can_be_compared_no_error_is_claimed(make: Callable[[Tensor], object]) -> None:
+    torch.manual_seed(0)
+    start = scfx.compress(Made(make), torch.randn(8, 6)).start_error
+    assert start is not None
+    assert isnan(start)
 
 
 def test_nothing_is_measured_where_there_is_nothing() -> None:
