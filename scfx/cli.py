@@ -13,6 +13,7 @@ from scfx.commands.explain import explain
 from scfx.commands.graph import graph
 from scfx.commands.inspect import inspect
 from scfx.commands.options import EPILOG
+from scfx.commands.size import size
 from scfx.commands.usage import UsageError
 from scfx.errors import InputError, ScfxError, UnknownNameError
 
@@ -42,7 +43,7 @@ def _options(
     """Neural networks that compress themselves while they train."""
 
 
-for _command in (inspect, explain, graph, demo):
+for _command in (inspect, explain, graph, size, demo):
     app.command(epilog=EPILOG)(_command)
 
 

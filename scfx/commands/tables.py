@@ -47,7 +47,8 @@ def show(console: Console, name: str, model: Analysed, report: GraphReport, ever
         report: The report on its channel graph.
         everything: Whether every row of every table is shown.
     """
-    console.print(Text.assemble((name, "bold"), f": {model.parameters:,} parameters, fed {', '.join(model.inputs)}"))
+    size = f": {model.parameters:,} parameters, fed {', '.join(model.inputs)}"
+    console.print(Text.assemble((name, "bold"), size), soft_wrap=True)
     console.print(
         Text.assemble(
             (percent(report.share), "bold green" if report.share >= 0.5 else "bold yellow"),
@@ -56,12 +57,13 @@ def show(console: Console, name: str, model: Analysed, report: GraphReport, ever
         )
     )
     for section in sections(report, model.parameters, everything):
-        for piece in _printed(section, len(section.rows) if everything else ROWS, console.width):
+        for piece in limited(section, everything, console.width):
             console.print(piece)
 
 
-def _printed(section: Section, most: int, width: int) -> Iterator[RenderableType]:
-    """A section with the first of its rows, and a word about the others."""
+def limited(section: Section, everything: bool, width: int) -> Iterator[RenderableType]:
+    """A section with the first of its rows, and a word about the others, for lines of a width."""
+    most = len(section.rows) if everything else ROWS
     if not section.rows and not section.after:
         return
     yield Text.assemble("\n", (section.title, "bold"), (section.remark and f": {section.remark}", "dim"))

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from scfx.commands.sections import Section
-from scfx.commands.tables import _printed, broken
+from scfx.commands.tables import ROWS, broken, limited
 
 
 def test_names_break_behind_dots() -> None:
@@ -15,12 +15,14 @@ def test_names_break_behind_dots() -> None:
 
 
 def test_rows_that_are_left_out_are_counted() -> None:
-    section = Section("Few", [(f"{row}", "a.b" * 30) for row in range(5)], ("number>", "name+"), after="The end.")
+    section = Section(
+        "Few", [(f"{row}", "a.b" * 30) for row in range(ROWS + 2)], ("number>", "name+"), after="The end."
+    )
     console = Console(file=io.StringIO(), width=40)
-    for piece in _printed(section, 3, 40):
+    for piece in limited(section, False, 40):
         console.print(piece)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 40
-    assert [line.split()[0] for line in lines if line.strip() and line.split()[0].isdigit()] == ["0", "1", "2"]
+    assert [line.split()[0] for line in lines if line.strip() and line.split()[0].isdigit()] == [*map(str, range(ROWS))]
     assert [line.rstrip() for line in lines[-2:]] == ["  ... 2 more, which --all shows", "  The end."]
