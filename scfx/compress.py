@@ -51,7 +51,7 @@ def compress(
     model: nn.Module,
     example_inputs: object,
     quantize: bool = True,
-    keep: Iterable[str | nn.Module | Axis] | str | nn.Module = (),
+    keep: Iterable[str | nn.Module | Axis] | str | nn.Module | Axis = (),
     outputs: Iterable[str | int] | str | int | None = None,
     dynamic: bool = True,
     train_as_eval: bool = False,

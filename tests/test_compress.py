@@ -113,8 +113,8 @@ def test_keep_by_name_module_and_axis() -> None:
         for a in scfx.channel_graph(model, x).axes
         if any(m.name == "block1.conv1.weight" and m.dim == 0 for m in a.members)
     )
-    for keep in ("block1.conv1.weight", "block1.conv1", model.block1.conv1, axis):
-        net = scfx.compress(model, x, quantize=False, keep=[keep])
+    for keep in (["block1.conv1.weight"], "block1.conv1", model.block1.conv1, axis):
+        net = scfx.compress(model, x, quantize=False, keep=keep)
         reasons = {m.name: a.pinned for a in net.channels.axes for m in a.members if m.dim == 0}
         assert "kept by the user" in str(reasons["block1.conv1.weight"])
         assert reasons["branch.weight"] is None
@@ -169,7 +169,9 @@ def test_state_dict_round_trip() -> None:
             scfx.UnknownNameError,
             "no module",
         ),
+        (lambda: scfx.compress(nn.Linear(3, 2), torch.randn(2, 3), keep=3), scfx.UnknownNameError, "not a int"),  # type: ignore[arg-type]
         (lambda: scfx.compress(Documented(), example(), outputs="logit"), scfx.UnknownNameError, "logits"),
+        (lambda: scfx.compress(Documented(), example(), outputs=1.5), scfx.UnknownNameError, "1.5"),  # type: ignore[arg-type]
     ],
 )
 def test_errors_say_what_is_wrong(call: object, error: type[Exception], says: str) -> None:

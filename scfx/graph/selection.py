@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -23,13 +23,18 @@ def unknown_name(name: object, known: Sequence[str], what: str) -> str:
     return f"no {what} is called {name!r}; the nearest {verb} {', '.join(map(repr, near)) or 'none'}"
 
 
-def kept_dims(model: nn.Module, keep: Iterable[str | nn.Module | Axis] | str | nn.Module) -> tuple[Kept, ...]:
+def _listed(given: object) -> list[Any]:
+    """What a user gave as one thing or as several."""
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, (str, nn.Module)) else [given]
+
+
+def kept_dims(model: nn.Module, keep: Iterable[str | nn.Module | Axis] | str | nn.Module | Axis) -> tuple[Kept, ...]:
     """The dimensions behind what a user wants to keep: parameters, buffers and modules by name, modules, or axes.
 
     Raises:
         UnknownNameError: a name or module that the model doesn't have.
     """
-    items = [keep] if isinstance(keep, (str, nn.Module)) else list(keep)
+    items = _listed(keep)
     state = [
         name
         for name, _ in (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
@@ -64,7 +69,7 @@ def output_positions(call: CallSpec, outputs: Iterable[str | int] | str | int | 
     """
     if outputs is None:
         return None
-    wanted = [outputs] if isinstance(outputs, (str, int)) else list(outputs)
+    wanted = _listed(outputs)
     result: dict[Mode, set[int]] = {mode: set() for mode in MODES}
     for name in wanted:
         failures: list[UnknownNameError] = []
