@@ -47,18 +47,20 @@ class Executable(nn.Module):
         It takes a tenth of a training step for a small network, and who trains may be long in coming to evaluation.
         """
         self._edited = set(MODES)
-        self._write_code()
+        self._written(self._mode)
 
-    def _write_code(self) -> None:
-        if self._mode in self._edited:
-            with written_in_place(self._program.graphs[self._mode]):
-                self._graph_modules[self._mode].recompile()
-            self._edited.discard(self._mode)
+    def _written(self, mode: Mode) -> fx.GraphModule:
+        """The graph of a mode with code that is that of the graph as it is now."""
+        if mode in self._edited:
+            with written_in_place(self._program.graphs[mode]):
+                self._graph_modules[mode].recompile()
+            self._edited.discard(mode)
+        return self._graph_modules[mode]
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name == "training":  # whoever sets it, so that forward, which torch.compile follows, need not ask
-            self._write_code()
+            self._written(self._mode)
 
     def __getattr__(self, name: str) -> Any:
         attributes = self.__dict__.get("_attributes", {})

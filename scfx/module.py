@@ -137,7 +137,7 @@ class CompressedModule(Executable):
             InputError: The network is not called like this.
         """
         leaves, own = self._program.call.flatten(args, kwargs), (quantizer for _, quantizer in self.quantizers())
-        return quantization_error(self._program.root, self._graph_modules["eval"], own, leaves)
+        return quantization_error(self._program.root, self._written("eval"), own, leaves)
 
     def extra_repr(self) -> str:
         return "" if self.start_error is None else f"start_error={self.start_error:.2g}"

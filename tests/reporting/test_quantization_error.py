@@ -83,6 +83,19 @@ def test_the_worst_of_several_outputs_counts_and_buffers_stay() -> None:
     assert net.get_buffer("calls").item() == 0
 
 
+def test_it_is_measured_after_a_removal_while_training() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 1, 4, 4)
+    net = scfx.compress(nn.Sequential(nn.Conv2d(1, 6, 1, bias=False), nn.Flatten(), nn.Linear(96, 3)), x)
+    with torch.no_grad():
+        net.get_parameter("0.weight_quantizer.bits")[:2] = 0
+    report = net.train().prune()
+    assert report.channels_after == report.channels_before - 2
+    error = net.quantization_error(x)
+    assert net.training
+    assert error == net.eval().quantization_error(x)
+
+
 class Made(nn.Module):
     """A linear layer, and what a function makes of its outputs."""
 
