@@ -86,7 +86,8 @@ def test_the_worst_of_several_outputs_counts_and_buffers_stay() -> None:
 def test_it_is_measured_after_a_removal_while_training() -> None:
     torch.manual_seed(0)
     x = torch.randn(4, 1, 4, 4)
-    net = scfx.compress(nn.Sequential(nn.Conv2d(1, 6, 1, bias=False), nn.Flatten(), nn.Linear(96, 3)), x)
+    layers = [nn.Conv2d(1, 6, 1, bias=False), nn.Flatten(), nn.Unflatten(1, (6, 16)), nn.Flatten(), nn.Linear(96, 3)]
+    net = scfx.compress(nn.Sequential(*layers), x)
     with torch.no_grad():
         net.get_parameter("0.weight_quantizer.bits")[:2] = 0
     report = net.train().prune()
