@@ -136,7 +136,10 @@ class _Walk:
         shape = node.meta.get("shape")
         if shape is None:
             return None
-        return self.result.state.setdefault(str(node.target), tuple(map(fresh, shape)))
+        state, name = self.result.state, str(node.target)
+        if name not in state:
+            state[name] = tuple(map(fresh, shape))
+        return state[name]
 
     def output(self, node: fx.Node) -> Value:
         names = self.program.call.output_names[self.mode]
@@ -249,7 +252,7 @@ def _operands(arguments: Mapping[Any, Any], values: Mapping[str, Value]) -> dict
 def _check(call: Call) -> None:
     """A rule whose result does not have the recorded shape is wrong."""
     for dims, shape in zip(call.results, call.result_shapes, strict=True):
-        sizes = tuple(dim.size for dim in dims)
+        sizes = tuple([dim.size for dim in dims])
         if sizes != shape:
             made, given = shape_text(sizes), shape_text(shape)
             raise SizeMismatchError(f"the rule makes the shape {made}, the operator makes {given}")

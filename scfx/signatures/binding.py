@@ -23,7 +23,7 @@ class SignatureError(Exception):
     """A call that doesn't fit its record's signature."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Binding:
     """A signature applied to one call.
 
@@ -33,6 +33,7 @@ class Binding:
         ranks: How many dims each star stands for.
         sizes: The size of each letter.
         dims: The dim of each letter.
+        named: What `letters` has found before, for this call or another with the same sizes.
     """
 
     signature: Signature
@@ -40,18 +41,21 @@ class Binding:
     ranks: Mapping[str, int]
     sizes: Mapping[str, int]
     dims: dict[str, Dim]
+    named: dict[str, tuple[str, ...]]
 
     def operand(self, name: str) -> tuple[Factors, ...]:
         return self.signature.operands[self.names.index(name)]
 
-    def letters(self, words: str) -> list[str]:
+    def letters(self, words: str) -> tuple[str, ...]:
         """The letters that words name; a starred word names as many as it stands for."""
-        return [
-            letter
-            for word in words.split()
-            for letter in ([f"{word[1:]}{n}" for n in range(self.ranks.get(word, 0))] if word[0] == "*" else [word])
-            if letter in self.sizes
-        ]
+        if words not in self.named:
+            self.named[words] = tuple(
+                letter
+                for word in words.split()
+                for letter in ([f"{word[1:]}{n}" for n in range(self.ranks.get(word, 0))] if word[0] == "*" else [word])
+                if letter in self.sizes
+            )
+        return self.named[words]
 
 
 def bind_letters(
@@ -69,9 +73,9 @@ def bind_letters(
     Raises:
         SignatureError: the shapes don't fit.
     """
-    given = tuple(name for name in operands if name in call.operands)
-    shapes = tuple(call.shape(name) for name in given), call.result_shapes
-    signature, ranks, sizes = _fitted(
+    given = tuple([name for name in operands if name in call.operands])
+    shapes = tuple([call.shape(name) for name in given]), call.result_shapes
+    signature, ranks, sizes, named = _fitted(
         full, tuple(operands), given, shapes, tuple(same_ranks.items()), tuple(known.items())
     )
     dims: dict[str, Dim] = {}
@@ -87,7 +91,7 @@ def bind_letters(
     for letter, size in sizes.items():
         if letter not in dims:
             dims[letter] = call.fresh(size)
-    return Binding(signature, given, ranks, sizes, dims)
+    return Binding(signature, given, ranks, sizes, dims, named)
 
 
 @lru_cache(maxsize=8192)
@@ -98,7 +102,7 @@ def _fitted(
     shapes: tuple[tuple[Shape, ...], tuple[Shape, ...]],
     same: tuple[tuple[str, str], ...],
     known: tuple[tuple[str, int], ...],
-) -> tuple[Signature, Mapping[str, int], Mapping[str, int]]:
+) -> tuple[Signature, Mapping[str, int], Mapping[str, int], dict[str, tuple[str, ...]]]:
     """The signature of the operands that are there, stars written out, and what stars and letters stand for.
 
     Shapes recur: in both graphs, in every layer of a kind, and whenever a model is analysed again.
@@ -109,7 +113,7 @@ def _fitted(
     ranks = _ranks(sides, same)
     signature = signature.expanded(ranks)
     sides = [(p, s, n) for p, (_, s, n) in zip((*signature.operands, *signature.results), sides, strict=False)]
-    return signature, ranks, _solved(sides, dict(known))
+    return signature, ranks, _solved(sides, dict(known)), {}
 
 
 def _ranks(sides: Collection[Side], same: Collection[tuple[str, str]]) -> dict[str, int]:

@@ -86,7 +86,7 @@ class Call:
 
     def shape(self, operand: str) -> tuple[int, ...]:
         """The sizes of an operand's dims."""
-        return tuple(dim.size for dim in self.operands[operand])
+        return tuple([dim.size for dim in self.operands[operand]])
 
     def rank(self, operand: str) -> int:
         return len(self.operands[operand])
@@ -110,10 +110,6 @@ class Call:
     def integers(self, argument: str) -> list[int]:
         return [value if type(value) is int else self.integer(value) for value in self.arguments[argument]]
 
-    @cached_property
-    def _itself(self) -> Pin:
-        return self.because(self.target)
-
     def because(self, reason: str) -> Pin:
         """A pin that blames this call."""
         return Pin(reason, self.node.name)
@@ -123,7 +119,7 @@ class Call:
         return fresh(size, self.because(reason) if reason else None)
 
     def unify(self, a: Dim, b: Dim) -> None:
-        unify(a, b, self._itself)
+        unify(a, b, self.because(self.target))
 
     def pin(self, dim: Dim, reason: str) -> None:
         pin(dim, self.because(reason))

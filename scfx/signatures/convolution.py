@@ -47,6 +47,8 @@ def _convolution(*names: str, transposed: bool = False, samples: tuple[str, ...]
 def _single(call: Call) -> tuple[bool, ...]:
     """For each dim of space, whether each place of the result comes from that very place and no other."""
     kernel = call.shape("weight")[2:]
+    if 1 not in kernel:
+        return (False,) * len(kernel)
 
     def every(argument: str, usual: int) -> list[bool]:
         given = call.arguments.get(argument, usual)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 
 import torch
 
@@ -119,6 +119,7 @@ def _untagged(
 POINTWISE = Elementwise(targets=("aten.*",), doc="element-wise, by ATen's own tag")
 
 
+@cache
 def is_tagged(target: object) -> bool:
     """Whether ATen tags an operator as element-wise. It tags `equal` too, which makes one bool of two tensors."""
     return (

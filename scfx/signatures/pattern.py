@@ -77,16 +77,21 @@ class Pattern(Operator):
         bound = bind_letters(call, read(self.signature), self.operands, self.ranks, known)
         call.binding = bound
         for letter in self._rigid(bound):
-            call.pin(bound.dims[letter], self._reason(letter))
+            if bound.sizes[letter] != 1:
+                call.pin(bound.dims[letter], self._reason(letter))
         kinds: tuple[Literal["contract", "statistic"], ...] = ("contract", "statistic")
         for kind in kinds:
             for letter in bound.letters(getattr(self, kind)):
                 if bound.sizes[letter] != 1:
                     call.sinks.append(Sink(kind, letter, bound.dims[letter]))
-        return tuple(tuple(product(*(bound.dims[x] for x in dim)) for dim in dims) for dims in bound.signature.results)
+        return tuple(tuple([product(*[bound.dims[x] for x in d]) for d in dims]) for dims in bound.signature.results)
 
     def _rigid(self, bound: Binding) -> set[str]:
-        return set(bound.sizes) - set(bound.letters(f"{self.pointwise} {self.contract} {self.statistic} {self.free}"))
+        return bound.sizes.keys() - bound.letters(self._not_rigid)
+
+    @cached_property
+    def _not_rigid(self) -> str:
+        return f"{self.pointwise} {self.contract} {self.statistic} {self.free}"
 
     def _reason(self, letter: str) -> str:
         star = "*" + letter.rstrip("0123456789")

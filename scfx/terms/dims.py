@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class Pin:
+class Pin(NamedTuple):
     """Why the channels of an axis may not be removed: a reason for people, and the graph node to blame."""
 
     reason: str
