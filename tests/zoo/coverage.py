@@ -35,7 +35,8 @@ with random weights. No model is annotated.
   parameters and inputs, and of everything after a second pruning, against the original module. Two rounds of zeroed
   channels are pruned (three of torchvision's convolutional classifiers), with the next optimizer step compared as well.
   Up to 1e-10 is called exact.
-- **capture, analyse, prune**: processor time of one core; long analyses alone on the machine (`python -m tests.zoo.retime`).
+- **capture, analyse, prune**: processor time of one core; long analyses were timed again, alone on the machine, by
+  `python -m tests.zoo.retime`.
 """
 
 HEAD = (
