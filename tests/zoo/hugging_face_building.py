@@ -83,7 +83,6 @@ def hugging_face(
     outputs: tuple[str, ...] = (),
     variant: str = "",
     note: str = "",
-    quick: bool = False,
     options: Mapping[str, Any] = {},
     **config: Any,
 ) -> ZooModel:
@@ -96,7 +95,7 @@ def hugging_face(
         inputs: What it is fed.
         outputs: The outputs that matter, by name; none for all.
         variant: What its name says behind the type.
-        note, quick: See `ZooModel`.
+        note: See `ZooModel`.
         options: Further arguments for building.
         config: What the configuration is told beyond the usual small sizes.
     """
@@ -110,7 +109,7 @@ def hugging_face(
                 vars(module)["_requires_grad"] = False
         return Part(model, outputs) if outputs else model
 
-    return ZooModel(f"hf/{kind}{variant and '-' + variant}", build, inputs, note, quick)
+    return ZooModel(f"hf/{kind}{variant and '-' + variant}", build, inputs, note)
 
 
 def tokens(batch: int, seed: int, length: int = LENGTH) -> Tensor:

@@ -23,7 +23,7 @@ _FOUR: dict[str, Any] = {"num_experts": 4, "num_experts_per_tok": 2, "moe_interm
 _SCAN: dict[str, Any] = {"state_size": 4, "time_step_rank": 2, "conv_kernel": 3}
 
 DECODERS = (
-    _decoder("gpt2", inputs=padded_text, quick=True),
+    _decoder("gpt2", inputs=padded_text),
     _decoder("gpt_neo", attention_types=[[["global", "local"], 1]], window_size=4),
     _decoder("gpt_neox"),
     _decoder("gptj", rotary_dim=4),
@@ -34,7 +34,7 @@ DECODERS = (
     _decoder("bloom"),
     _decoder("falcon"),
     _decoder("falcon", variant="grouped", new_decoder_architecture=True, num_kv_heads=2),
-    _decoder("llama", inputs=padded_text, quick=True, **_GROUPED),
+    _decoder("llama", inputs=padded_text, **_GROUPED),
     _decoder("llama", variant="eager", options={"attn_implementation": "eager"}, **_GROUPED),
     _decoder("mistral", **_GROUPED, **_WINDOW),
     _decoder("ministral", **_HEADS),
@@ -68,7 +68,7 @@ DECODERS = (
 )
 
 EXPERTS = (
-    _experts("mixtral", num_local_experts=4, quick=True),
+    _experts("mixtral", num_local_experts=4),
     _experts("qwen2_moe", shared_expert_intermediate_size=16, **_FOUR),
     _experts("qwen3_moe", head_dim=8, **_FOUR),
     _experts("olmoe", num_experts=4, num_experts_per_tok=2),
@@ -101,7 +101,7 @@ EXPERTS = (
 )
 
 STATE_SPACE = (
-    _decoder("mamba", quick=True, **_SCAN),
+    _decoder("mamba", **_SCAN),
     _decoder("mamba2", num_heads=8, head_dim=8, state_size=8, n_groups=2, chunk_size=4, conv_kernel=3),
     _decoder("falcon_mamba", **_SCAN),
     _decoder("rwkv", attention_hidden_size=32, context_length=64, rescale_every=0),

@@ -64,7 +64,7 @@ _IMAGE: dict[str, Any] = {**LAYERS, "image_size": IMAGE, "patch_size": PATCH}
 _BOTH: dict[str, Any] = {"text_config": dict(_TEXT), "vision_config": dict(_IMAGE)}
 
 SOUND = (
-    _sound("wav2vec2", quick=True),
+    _sound("wav2vec2"),
     _sound("wav2vec2", "ForCTC", variant="ctc"),
     _sound("hubert"),
     _sound("wavlm"),
@@ -113,7 +113,7 @@ def _pairs(kind: str, head: str = "ForZeroShotImageClassification", **config: An
 
 
 TOGETHER = (
-    _pairs("clip", projection_dim=16, quick=True),
+    _pairs("clip", projection_dim=16),
     _pairs("siglip"),
     _pairs("chinese_clip", projection_dim=16),
     _pairs("altclip", projection_dim=16, text_config={**_TEXT, "project_dim": 32}),

@@ -27,7 +27,7 @@ _DEBERTA: dict[str, Any] = {"pos_att_type": ["c2p", "p2c"], "relative_attention"
 _T5: dict[str, Any] = {"d_kv": 8, "num_decoder_layers": 2}
 
 ENCODERS = (
-    _encoder("bert", inputs=padded_text, quick=True),
+    _encoder("bert", inputs=padded_text),
     _encoder("bert", "ForMaskedLM", variant="masked-lm"),
     _encoder("bert", "ForTokenClassification", variant="eager", options={"attn_implementation": "eager"}),
     _encoder("roberta", inputs=padded_text),
@@ -66,7 +66,7 @@ ENCODERS = (
 )
 
 ENCODER_DECODERS = (
-    _translator("t5", quick=True, **_T5),
+    _translator("t5", **_T5),
     _translator("mt5", **_T5),
     _translator("umt5", **_T5),
     _translator("longt5", inputs=two_padded_texts, local_radius=2, **_T5),

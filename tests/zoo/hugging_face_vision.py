@@ -34,7 +34,7 @@ _TWO: dict[str, Any] = {
 }  # fmt: skip
 
 MODELS: tuple[ZooModel, ...] = (
-    _vision("vit", quick=True, **_PATCHES),
+    _vision("vit", **_PATCHES),
     _vision("deit", **_PATCHES),
     _vision("beit", **_PATCHES),
     _vision("beit", variant="relative", use_relative_position_bias=True, use_mask_token=False, **_PATCHES),
@@ -54,7 +54,7 @@ MODELS: tuple[ZooModel, ...] = (
         decoder_intermediate_size=32,
         **_PATCHES,
     ),
-    _vision("swin", quick=True, **_WINDOWS),
+    _vision("swin", **_WINDOWS),
     _vision("swinv2", **_WINDOWS),
     _vision("donut-swin", **_WINDOWS),
     _vision(

@@ -8,6 +8,7 @@ from torch import nn
 
 from tests.double import DoublePrecision
 from tests.observation import Inputs, MakeInputs
+from tests.zoo.quick import QUICK
 from tests.zoo.settle import settle
 
 __all__ = ["Inputs", "ZooModel"]
@@ -23,7 +24,6 @@ class ZooModel:
         inputs: Makes positional arguments (a tuple) or keyword arguments (a dict) of a batch size from a seed. Floats
             are in double precision.
         note: Why less than 75 % of it is prunable, in one line, where that needs explaining.
-        quick: Whether it stands for its kind in `make test`.
         rounds: How often the sweep zeroes channels and prunes.
     """
 
@@ -31,13 +31,17 @@ class ZooModel:
     build: Callable[[], nn.Module]
     inputs: MakeInputs
     note: str = ""
-    quick: bool = False
     rounds: int = 2
 
     @property
     def source(self) -> str:
         """Where the model comes from: the part of its name before the slash."""
         return self.name.partition("/")[0]
+
+    @property
+    def quick(self) -> bool:
+        """Whether it stands for its kind in `make test`."""
+        return self.name in QUICK
 
     def settled(self, seed: int = 0) -> nn.Module:
         """Return the model in double precision, ready for the exactness tests."""

@@ -15,14 +15,13 @@ from tests.zoo.model import ZooModel
 CLASSES = 5
 
 
-def listed(name: str, image: int = 32, *, note: str = "", quick: bool = False, **options: Any) -> ZooModel:
+def listed(name: str, image: int = 32, *, note: str = "", **options: Any) -> ZooModel:
     """List a model by its name in timm; `options` go to its constructor."""
     return ZooModel(
         f"timm/{name}",
         lambda: timm.create_model(name, pretrained=False, num_classes=CLASSES, **options),
         images(image),
         note,
-        quick,
     )
 
 

@@ -24,7 +24,7 @@ MODELS = (
     listed("convnext_atto", 64, **FOUR),
     listed("convnext_zepto_rms", 64, **FOUR),
     listed("convnext_tiny_hnf", 64, **FOUR),
-    listed("convnextv2_atto", 64, quick=True, **FOUR),
+    listed("convnextv2_atto", 64, **FOUR),
     listed("test_convnext3"),
     listed(
         "rdnet_tiny",

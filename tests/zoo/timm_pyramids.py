@@ -23,7 +23,7 @@ _HEADS = [1, 2, 2, 2]
 _WIDTHS = [16, 16, 32, 32]
 
 MODELS = (
-    listed("swin_tiny_patch4_window7_224", quick=True, **_SWIN),
+    listed("swin_tiny_patch4_window7_224", **_SWIN),
     listed("swin_s3_tiny_224", **{**_SWIN, "window_size": (4, 4)}),
     listed("swinv2_tiny_window8_256", **_SWIN),
     listed("swinv2_cr_tiny_224", **_SWIN),

@@ -91,5 +91,5 @@ BUILDERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 MODELS: tuple[ZooModel, ...] = tuple(
-    ZooModel(f"torchvision/{name}_reduced", build, images(32), quick=True) for name, build in BUILDERS.items()
+    ZooModel(f"torchvision/{name}_reduced", build, images(32)) for name, build in BUILDERS.items()
 )

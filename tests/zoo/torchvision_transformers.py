@@ -84,9 +84,6 @@ BUILDERS: dict[str, tuple[Callable[[], nn.Module], int]] = {
 }
 """How to build each, and the size of its images."""
 
-QUICK = ("convnext_tiny", "vit_b_16")
-
 MODELS: tuple[ZooModel, ...] = tuple(
-    ZooModel(f"torchvision/{name}", build, images(size), quick=name in QUICK)
-    for name, (build, size) in BUILDERS.items()
+    ZooModel(f"torchvision/{name}", build, images(size)) for name, (build, size) in BUILDERS.items()
 )
