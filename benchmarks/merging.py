@@ -41,7 +41,7 @@ def measure(name: str) -> dict[str, float]:
     layer, shape, dim, last = LAYERS[name]
     torch.manual_seed(0)
     if last:
-        layer = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layer = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def leaf(channels: int) -> Tensor:
         made = torch.randn([channels if d == dim else size for d, size in enumerate(shape)])

@@ -14,6 +14,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -186,7 +187,7 @@ def measure(name: str) -> list[str]:
         small.update(after.optimizer)
         _die(small, 0.1)
         small.update(after.optimizer)
-        removals.append(once(lambda loop=after: _remove(loop)))  # type: ignore[misc]
+        removals.append(once(partial(_remove, after)))
         after.step()
         again.append(once(after.step))
     left = sum(p.numel() for p in small.parameters()) / sum(p.numel() for p in net.parameters())

@@ -79,7 +79,7 @@ def run_on_images(example: str, name: str, model: nn.Module, augment: Augment, o
     elif options.data is None:
         raise SystemExit("--data: the folder with CIFAR-10 is needed, except with --smoke")
     images = load(options.data, options.images, options.test_images)
-    model = model.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     task = Classifying(images, options.batch_size, augment, options.device)
     inputs = next(task.batches(Generator().manual_seed(recipe_from(options).seed)))[0][:8]
     data = f"{images.source}, {len(images.labels):,} to learn from, {len(images.test_labels):,} to measure on"

@@ -55,6 +55,13 @@ def operators(graph: fx.Graph) -> Iterator[fx.Node]:
             yield node
 
 
+def picked(node: fx.Node) -> int:
+    """Which of several results a `getitem` takes."""
+    index = node.args[1]
+    assert isinstance(index, int)
+    return index
+
+
 def emit(like: fx.Node, target: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
     """Insert a call of `target` at the graph's insertion point, with a fake value and the origin of `like`."""
     node = like.graph.call_function(target, args, kwargs)

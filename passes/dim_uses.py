@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from sympy import Expr, Integer  # type: ignore[import-untyped]
+from sympy import Expr, Integer
 from torch import fx
 
-from scfx.passes.building import arguments, is_tensor, value
+from scfx.passes.building import arguments, is_tensor, picked, value
 from scfx.passes.effects import is_random
 from scfx.passes.write_back import same_shape
 
@@ -89,13 +89,10 @@ def _parts_of(user: fx.Node, source: fx.Node, dim: int) -> list[Part] | None:
             start, stop, _ = slice(start, stop).indices(size)
             return [Part(user, source, dim, start, stop)] if start < stop else None
     if user.target is _aten.unbind.int:
-        return [Part(item, source, dim, item.args[1], item.args[1] + 1) for item in user.users]  # type: ignore[operator, arg-type]
+        return [Part(item, source, dim, picked(item), picked(item) + 1) for item in user.users]
     if user.target is _aten.split_with_sizes.default and 0 not in bound["split_sizes"]:
         starts = [sum(bound["split_sizes"][:index]) for index in range(len(bound["split_sizes"]) + 1)]
-        return [
-            Part(item, source, dim, starts[item.args[1]], starts[item.args[1] + 1])  # type: ignore[index, operator]
-            for item in user.users
-        ]
+        return [Part(item, source, dim, starts[picked(item)], starts[picked(item) + 1]) for item in user.users]
     return None
 
 
@@ -135,7 +132,8 @@ def _own_dim(before: Sequence[int | torch.SymInt], after: Sequence[int | torch.S
 
 
 def _is_elementwise(user: fx.Node, source: fx.Node) -> bool:
-    tags = user.target.tags  # type: ignore[union-attr]
+    assert isinstance(user.target, torch._ops.OpOverload)
+    tags = user.target.tags
     alone = user.all_input_nodes == [source] and same_shape(value(user), value(source))
     return torch.Tag.pointwise in tags and alone and not is_random(user)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from scfx.nodes.lookups import PLAIN
 from scfx.nodes.merging import MERGE, placed_sum
 from scfx.passes.base import Pass
 from scfx.passes.building import device_of, hold_constant
-from scfx.signatures.call import bind
+from scfx.passes.write_out import WriteOut
 
 
 @dataclass(frozen=True)
@@ -31,31 +30,6 @@ class DropQuantizers(Pass):
                 graph.erase_node(node)
                 changes += 1
         return changes
-
-
-@dataclass(frozen=True)
-class WriteOut(Pass):
-    """Puts something else in the place of some operators: a subclass says of which, and what."""
-
-    def rewrite(self, graph: fx.Graph, root: nn.Module) -> int:
-        changes = 0
-        for node in list(graph.nodes):
-            if not self.concerns(node.target):
-                continue
-            with graph.inserting_before(node):
-                made = self.instead(node, bind(node.target, node.args, node.kwargs), root)
-            node.replace_all_uses_with(made)
-            graph.erase_node(node)
-            changes += 1
-        return changes
-
-    @abstractmethod
-    def concerns(self, target: Any) -> bool:
-        """Whether it is such an operator."""
-
-    @abstractmethod
-    def instead(self, node: fx.Node, arguments: dict[str, Any], root: nn.Module) -> fx.Node:
-        """What makes the node's value from now on, added at the graph's insertion point."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +52,8 @@ class WriteOutLookups(WriteOut):
 
     def instead(self, node: fx.Node, arguments: dict[str, Any], root: nn.Module) -> fx.Node:
         if arguments["index"] is None:
-            return arguments["self"]  # type: ignore[no-any-return]
+            kept: fx.Node = arguments["self"]
+            return kept
         arguments["index"] = _held(node.graph, arguments["index"], root)
         named = {_NAMES.get(name, name): argument for name, argument in arguments.items()}
         made = node.graph.call_function(PLAIN[node.target], (), named)

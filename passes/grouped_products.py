@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx, nn
@@ -10,6 +11,7 @@ from torch import fx, nn
 from scfx.nodes.grouped import GROUPED, missing
 from scfx.passes.base import Pass
 from scfx.passes.building import arguments, operators, value
+from scfx.passes.write_out import WriteOut
 
 _aten = torch.ops.aten
 
@@ -33,23 +35,22 @@ class GroupedProducts(Pass):
 
 
 @dataclass(frozen=True)
-class WriteOutGrouped(Pass):
+class WriteOutGrouped(WriteOut):
     """Write the library's product as torch's, between what adds the features that rows lack and what drops them."""
 
-    def rewrite(self, graph: fx.Graph, root: nn.Module) -> int:
-        changes = 0
-        for node in operators(graph):
-            if node.target is not GROUPED:
-                continue
-            rows, weight, offs = node.args
-            assert isinstance(weight, fx.Node)
-            _, features, outputs = weight.meta["shape"]
-            more, made = (missing(size, node.meta["dtype"]) for size in (features, outputs))
-            with graph.inserting_before(node):
-                if more or made:
-                    weight = graph.call_function(_aten.constant_pad_nd.default, (weight, [0, made, 0, more]))
-                rows = graph.call_function(_aten.constant_pad_nd.default, (rows, [0, more]))
-                wide = graph.call_function(_aten._grouped_mm.default, (rows, weight, offs))
-            node.target, node.args = _aten.slice.Tensor, (wide, 1, 0, outputs)
-            changes += 1
-        return changes
+    def concerns(self, target: Any) -> bool:
+        return target is GROUPED
+
+    def instead(self, node: fx.Node, arguments: dict[str, Any], root: nn.Module) -> fx.Node:
+        rows, weight, offs = node.args
+        assert isinstance(weight, fx.Node)
+        _, features, outputs = weight.meta["shape"]
+        more, made = (missing(size, node.meta["dtype"]) for size in (features, outputs))
+        call = node.graph.call_function
+        if more or made:
+            weight = call(_aten.constant_pad_nd.default, (weight, [0, made, 0, more]))
+        rows = call(_aten.constant_pad_nd.default, (rows, [0, more]))
+        wide = call(_aten._grouped_mm.default, (rows, weight, offs))
+        result = call(_aten.slice.Tensor, (wide, 1, 0, outputs))
+        result.meta.update(node.meta)
+        return result

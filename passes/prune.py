@@ -50,7 +50,8 @@ class Prune(Pass):
 
 
 def _apply(graph: fx.Graph, node: fx.Node, edit: Replacement, nodes: Mapping[str, fx.Node]) -> None:
-    arguments = {**bind(node.target, node.args, node.kwargs), **edit.arguments}  # type: ignore[arg-type]
+    assert isinstance(node.target, torch._ops.OpOverload)
+    arguments = {**bind(node.target, node.args, node.kwargs), **edit.arguments}
     if edit.target is not None:
         node.target = like(operator_named(edit.target), node.target)
     with graph.inserting_before(node):

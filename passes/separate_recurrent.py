@@ -12,7 +12,7 @@ from torch import fx, nn
 from torch._ops import OpOverload
 
 from scfx.passes.base import Pass
-from scfx.passes.building import arguments, emit, operators
+from scfx.passes.building import arguments, emit, operators, picked
 
 _aten = torch.ops.aten
 
@@ -41,7 +41,7 @@ class SeparateRecurrent(Pass):
 
 def _replace(node: fx.Node, results: Sequence[fx.Node]) -> None:
     for user in list(node.users):
-        user.replace_all_uses_with(results[int(user.args[1])])  # type: ignore[arg-type]
+        user.replace_all_uses_with(results[picked(user)])
         node.graph.erase_node(user)
     node.graph.erase_node(node)
 

@@ -159,4 +159,5 @@ def _again(carrier: fx.Node, source: fx.Node, at: int, size: int) -> fx.Node:
         return emit(carrier, target, source, *([bound["dim"]] if "dim" in bound else []), sizes)
     parent = carrier.all_input_nodes[0]
     args, kwargs = fx.map_arg((carrier.args, dict(carrier.kwargs)), lambda node: source if node is parent else node)
-    return emit(carrier, carrier.target, *args, **kwargs)  # type: ignore[arg-type]
+    assert callable(carrier.target)
+    return emit(carrier, carrier.target, *args, **kwargs)

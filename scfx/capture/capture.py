@@ -9,7 +9,7 @@ import warnings
 from typing import Any
 
 import torch
-from sympy import Symbol  # type: ignore[import-untyped]
+from sympy import Symbol
 from torch import fx, nn
 from torch._dynamo import config as dynamo_config
 from torch.export import Dim, ExportedProgram

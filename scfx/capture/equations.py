@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from sympy import Eq, Integer, Symbol  # type: ignore[import-untyped]
+from sympy import Eq, Integer, Symbol
 from torch import fx
 from torch.utils._sympy.functions import FloorDiv, Mod
 

@@ -10,7 +10,7 @@ from traceback import FrameSummary
 from typing import Any
 
 import torch
-from sympy import Expr, Integer, Symbol  # type: ignore[import-untyped]
+from sympy import Expr, Integer, Symbol
 from torch import fx
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._sympy.printers import PythonPrinter

@@ -14,7 +14,7 @@ from itertools import combinations, pairwise, permutations
 from math import gcd, lcm
 
 import torch
-from sympy import Expr, Integer, Symbol, expand, nextprime  # type: ignore[import-untyped]
+from sympy import Expr, Integer, Symbol, expand, nextprime
 from torch import fx
 
 from scfx.capture.equations import Equation

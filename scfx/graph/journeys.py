@@ -10,6 +10,7 @@ from torch import fx
 
 from scfx.capture.program import Mode, Program
 from scfx.graph.inference import Inference, Step, Value
+from scfx.passes.building import picked
 from scfx.signatures.call import Dims
 from scfx.terms.dims import Dim
 from scfx.terms.unify import fresh
@@ -58,7 +59,7 @@ class Journeys:
             pending.remove(node)
             if node.target is operator.getitem:
                 several = values[node.all_input_nodes[0]]
-                values[node] = several[node.args[1]] if several else None  # type: ignore[index, assignment]
+                values[node] = several[picked(node)] if several else None  # type: ignore[assignment]
             elif node.op == "call_module":  # the quantizer of a weight
                 values[node] = values[node.all_input_nodes[0]]
             elif (made := self._moved(node, values)) is not None:

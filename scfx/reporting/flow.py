@@ -17,6 +17,7 @@ import torch
 from torch import fx
 
 from scfx.capture.program import MODES, Mode
+from scfx.passes.building import picked
 from scfx.signatures import name_of
 from scfx.signatures.call import Dims, Sink, bind
 from scfx.terms.dims import Var, variables
@@ -218,8 +219,7 @@ class _Builder:
         value: Any = self.graph._inference.values[mode][node.name]
         part = 0
         while node.target is operator.getitem:
-            part = int(node.args[1])  # type: ignore[arg-type]
-            node = node.args[0]  # type: ignore[assignment]
+            part, node = picked(node), node.all_input_nodes[0]
         if node.name not in ids or value is None:
             return
         key = (ids[node.name], target, operand, part)
