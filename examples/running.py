@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from safetensors.torch import save_file
+from torch import fx, nn
 
 import scfx
 from examples.learning import Epoch, Recipe, Task, start_depths, train
@@ -51,6 +52,7 @@ def parser(description: str | None, recipe: Recipe, batch: int) -> argparse.Argu
     result = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     result.add_argument("--data", type=Path, default=DATA if DATA.exists() else None, help="folder with the data")
     result.add_argument("--out", type=Path, default=Path("results"), help="folder that the results are added to")
+    result.add_argument("--save", type=Path, help="file for the trained network: safetensors, or what scfx.load reads")
     result.add_argument("--dense", action="store_true", help="train the network as it is, for comparison")
     result.add_argument("--smoke", action="store_true", help="a few seconds on made-up data, to see that all works")
     result.add_argument("--batch-size", type=int, default=batch, help="samples in a step")
@@ -79,15 +81,24 @@ def run(subject: Subject, options: argparse.Namespace) -> Record:
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        record = _run(subject, recipe_from(options), compressed=not options.dense)
+        record, trained = _run(subject, recipe_from(options), compressed=not options.dense)
     finally:
         torch.set_num_threads(threads)
     record.setting.update(threads=options.threads, batch_size=options.batch_size)
     append(options.out / f"{subject.example}.jsonl", record)
+    if options.save is not None:
+        _save(trained, options.save)
     return record
 
 
-def _run(subject: Subject, recipe: Recipe, compressed: bool) -> Record:
+def _save(trained: nn.Module, path: Path) -> None:
+    if isinstance(trained, fx.GraphModule):
+        scfx.save(trained, path)
+    else:
+        save_file({name: value.contiguous() for name, value in trained.state_dict().items()}, path)
+
+
+def _run(subject: Subject, recipe: Recipe, compressed: bool) -> tuple[Record, nn.Module]:
     torch.manual_seed(recipe.seed)
     given, task = copy.deepcopy(subject.model), subject.task
     full = size_of(given)
@@ -113,9 +124,11 @@ def _run(subject: Subject, recipe: Recipe, compressed: bool) -> Record:
         epochs = train(net, task, recipe, subject.steps, show)
         net.prune()
         final = net.finalize()
+        trained: nn.Module = final
         score, size, layers = task.score(final), size_of(final), layers_of(given, final)
     else:
         epochs = train(subject.model, task, recipe, subject.steps, show)
+        trained = subject.model
         score, size, layers = epochs[-1].score, size_of(subject.model), []
     print(
         f"finally: {subject.measure} {score:.2f}, weights {_share(size.weights, full.weights)}, "
@@ -123,7 +136,7 @@ def _run(subject: Subject, recipe: Recipe, compressed: bool) -> Record:
         f"with scales, biases and norms {_share(size.all_bits, full.all_bits)}",
         flush=True,
     )
-    return Record(
+    record = Record(
         example=subject.example,
         model=subject.name,
         compressed=compressed,
@@ -138,6 +151,7 @@ def _run(subject: Subject, recipe: Recipe, compressed: bool) -> Record:
         layers=layers,
         setting=setting(),
     )
+    return record, trained
 
 
 def _share(part: float, whole: float) -> str:
