@@ -2,6 +2,8 @@
 
     python -m examples.cifar10 resnet20 --dense
     python -m examples.cifar10 resnet20 --gamma 0.3 --until 1.6
+    python -m examples.cifar10 resnet20 --dense --epochs 5 --save dense.safetensors
+    python -m examples.cifar10 resnet20 --checkpoint dense.safetensors --teacher dense.safetensors --settled-rate 0.1
     python -m examples.cifar10 resnet9 --width 16 --gamma 0.015
 
 Each call is one run and adds a line to results/cifar10.jsonl.
@@ -19,6 +21,7 @@ from torch import Generator, Tensor, nn
 from examples import augmentation
 from examples.autoaugment import autoaugmented
 from examples.classifying import options_for, run_on_images
+from examples.distilling import Teacher
 from examples.learning import Recipe
 from examples.resnet9 import ResNet9
 from examples.resnet20 import OptionAResNet
@@ -53,6 +56,8 @@ def options_from(arguments: list[str] | None) -> argparse.Namespace:
     known, _ = choice.parse_known_args(arguments)
     options = options_for(__doc__, FINE_TUNING if known.network == "resnet20" else PAPER)
     options.add_argument("network", choices=["resnet20", "resnet9"], help="ResNet-20 is always 16 channels wide")
+    options.add_argument("--teacher", type=Path, help="weights of a ResNet-20 that is to be learned from, too")
+    options.add_argument("--teacher-share", type=float, default=0.7, help="the part of the loss that compares with it")
     options.add_argument("--checkpoint", type=Path, help="weights of ResNet-20; else those in the folder with the data")
     return options.parse_args(arguments)
 
@@ -70,14 +75,32 @@ def network_from(options: argparse.Namespace) -> tuple[str, nn.Module]:
     if checkpoint is None or not checkpoint.exists():
         raise SystemExit(f"--checkpoint: ResNet-20 starts from trained weights, and {checkpoint} is not there")
     model.load_state_dict(load_file(checkpoint))
-    return "ResNet-20, pretrained", model
+    return "ResNet-20, fine-tuned" if options.checkpoint else "ResNet-20, pretrained", model
+
+
+def teacher_from(options: argparse.Namespace) -> Teacher | None:
+    """The network to learn from, if there is one.
+
+    Raises:
+        SystemExit: Its weights are missing, or it is for another network than ResNet-20.
+    """
+    if options.teacher is None:
+        options.teacher_share = 0.0
+        return None
+    if options.network != "resnet20" or not options.teacher.exists():
+        raise SystemExit(f"--teacher: only for resnet20, with a file of its weights; not {options.teacher}")
+    network = OptionAResNet(depth=1 if options.smoke else 3)
+    network.load_state_dict(load_file(options.teacher))
+    network.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    return Teacher(network.eval(), options.teacher_share)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """One run."""
     options = options_from(arguments)
     name, model = network_from(options)
-    run_on_images("cifar10", name, model, light if options.network == "resnet20" else strong, options)
+    augment = light if options.network == "resnet20" else strong
+    run_on_images("cifar10", name, model, augment, options, teacher_from(options))
 
 
 if __name__ == "__main__":

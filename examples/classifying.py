@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from examples.augmentation import normalized
+from examples.distilling import Teacher
 from examples.images import Images, load
 from examples.learning import Recipe
 from examples.records import Record
@@ -27,9 +28,13 @@ class Classifying:
 
     Args:
         augment: Takes uint8 images and a generator, and returns normalised floats.
+        teacher: A network that is learned from, too.
     """
 
-    def __init__(self, images: Images, batch: int, augment: Augment, device: str = "cpu") -> None:
+    def __init__(
+        self, images: Images, batch: int, augment: Augment, device: str = "cpu", teacher: Teacher | None = None
+    ) -> None:
+        self._teacher = teacher
         self._images, self._batch, self._augment, self._device = images, batch, augment, device
         #: Batches in an epoch. A last one that isn't full is left out.
         self.steps = len(images.labels) // batch
@@ -44,9 +49,12 @@ class Classifying:
                 yield x.to(self._device, memory_format=torch.channels_last), y.to(self._device)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Cross entropy."""
+        """Cross entropy, or what a teacher makes of it."""
         images, labels = batch
-        return functional.cross_entropy(model(images), labels)
+        logits = model(images)
+        if self._teacher is not None:
+            return self._teacher.loss(images, logits, labels)
+        return functional.cross_entropy(logits, labels)
 
     @torch.no_grad()
     def score(self, model: nn.Module) -> float:
@@ -68,7 +76,14 @@ def options_for(description: str | None, recipe: Recipe) -> argparse.ArgumentPar
     return result
 
 
-def run_on_images(example: str, name: str, model: nn.Module, augment: Augment, options: argparse.Namespace) -> Record:
+def run_on_images(
+    example: str,
+    name: str,
+    model: nn.Module,
+    augment: Augment,
+    options: argparse.Namespace,
+    teacher: Teacher | None = None,
+) -> Record:
     """One run of a network on CIFAR-10, or in a smoke test on made-up images.
 
     Raises:
@@ -80,7 +95,7 @@ def run_on_images(example: str, name: str, model: nn.Module, augment: Augment, o
         raise SystemExit("--data: the folder with CIFAR-10 is needed, except with --smoke")
     images = load(options.data, options.images, options.test_images)
     model = model.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    task = Classifying(images, options.batch_size, augment, options.device)
+    task = Classifying(images, options.batch_size, augment, options.device, teacher)
     inputs = next(task.batches(Generator().manual_seed(recipe_from(options).seed)))[0][:8]
     data = f"{images.source}, {len(images.labels):,} to learn from, {len(images.test_labels):,} to measure on"
     return run(Subject(example, name, model, inputs, task, task.steps, data, "accuracy, %"), options)

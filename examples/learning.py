@@ -43,6 +43,9 @@ class Recipe:
         until: Bits per original weight, counted on real integers, at which depths stop for good; each is then raised to
             the whole number of bits in which its integers are stored. Without, depths move until the end.
         start_bits: The depth that quantizers start with, each with the exponent that `scfx.compress` would choose.
+        settled_rate: What the learning rate of exponents is multiplied by once depths have stopped: scales that still
+            move at full speed disturb weights that settle.
+        teacher_share: The part of the loss that compares with a teacher, where there is one.
         prune_every: Steps between removals.
         seed: Decides first weights, order and augmentation.
     """
@@ -55,6 +58,8 @@ class Recipe:
     gamma: float = 0.0
     until: float | None = None
     start_bits: float = 8.0
+    settled_rate: float = 1.0
+    teacher_share: float = 0.0
     prune_every: int = 100
     seed: int = 0
 
@@ -117,7 +122,9 @@ def train(
         for batch in task.batches(generator):
             set_rates(optimizer, rates, step / (steps * recipe.epochs))
             if isinstance(model, CompressedModule) and not moving:
-                optimizer.param_groups[-1]["lr"] = 0.0
+                exponents, depths = optimizer.param_groups[-2:]
+                exponents["lr"] *= recipe.settled_rate
+                depths["lr"] = 0.0
             began = time.process_time()
             loss = task.loss(model, batch)
             losses.append(loss.detach())

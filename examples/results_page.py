@@ -92,7 +92,7 @@ def _recipe(group: list[Run]) -> str:
         left_out = {"gamma", "until"}
     shown = []
     for key in runs[0]["recipe"]:
-        values = sorted({run["recipe"][key] for run in runs}) if key not in left_out else []
+        values = sorted({run["recipe"][key] for run in runs if key in run["recipe"]}) if key not in left_out else []
         if values:
             shown.append(f"{key.replace('_', ' ')} {' or '.join(f'{value:g}' for value in values)}")
     return ", ".join(shown)

@@ -60,7 +60,7 @@ def parser(description: str | None, recipe: Recipe, batch: int) -> argparse.Argu
     result.add_argument("--device", default="cpu", help="where torch computes, such as cuda")
     for name in ("epochs", "prune_every", "seed"):
         result.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(recipe, name), help=" ")
-    for name in ("lr", "weight_decay", "quantizer_lr", "quantizer_eps", "start_bits", "gamma"):
+    for name in ("lr", "weight_decay", "quantizer_lr", "quantizer_eps", "start_bits", "settled_rate", "gamma"):
         result.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(recipe, name), help=" ")
     result.add_argument("--until", type=float, default=recipe.until, help="bits per weight at which depths stop")
     return result
@@ -68,7 +68,7 @@ def parser(description: str | None, recipe: Recipe, batch: int) -> argparse.Argu
 
 def recipe_from(options: argparse.Namespace) -> Recipe:
     """The recipe that the options ask for; a dense network has no gamma."""
-    values = {name: getattr(options, name) for name in Recipe.__dataclass_fields__}
+    values = {name: getattr(options, name) for name in Recipe.__dataclass_fields__ if hasattr(options, name)}
     if options.dense:
         values |= {"gamma": 0.0, "until": None}
     if options.smoke:

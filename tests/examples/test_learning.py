@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 import scfx
-from examples.learning import Recipe, optimizer_for, settle_depths, start_depths, train
+from examples.learning import Epoch, Recipe, optimizer_for, settle_depths, start_depths, train
 from examples.resnet9 import ResNet9
 from scfx.demo.measuring import size_of
 from scfx.nodes.quantizer import Quantizer
@@ -53,6 +53,22 @@ def test_depths_stop_once_the_size_is_reached() -> None:
     for _, quantizer in net.quantizers():
         assert torch.equal(quantizer.bits, quantizer.bits.round()), "stored in whole bits, so whole bits may be used"
     assert len(set(bits[after + 1 :])) == 1
+
+
+def test_scales_can_stop_with_the_depths() -> None:
+    def moved_last(settled_rate: float) -> bool:
+        net, seen = compressed(), []
+        start_depths(net, 3.0)
+        recipe = Recipe(epochs=3, gamma=1.0, until=4.0, quantizer_lr=0.1, settled_rate=settled_rate)
+
+        def note(_: Epoch) -> None:
+            seen.append([quantizer.exponent.detach().clone() for _, quantizer in net.quantizers()])
+
+        train(net, Line(), recipe, Line.steps, note)
+        return any(not torch.equal(a, b) for a, b in zip(*seen[-2:], strict=True))
+
+    assert moved_last(1.0)
+    assert not moved_last(0.0)
 
 
 def test_without_an_end_depths_keep_falling() -> None:

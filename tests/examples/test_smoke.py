@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+import scfx
 from examples import cifar10, resnet50v2, wikitext_bert
 from examples.records import read
 
@@ -96,3 +97,17 @@ def test_lines_are_added(tmp_path: Path) -> None:
     assert first == second, "the same seed gives the same run"
     assert json.dumps(first["setting"]).count("threads") == 1
     assert first["setting"]["threads"] == 1 or torch.get_num_threads() != 1
+
+
+def test_a_run_starts_from_another_and_learns_from_it(tmp_path: Path) -> None:
+    saved, small = tmp_path / "dense.safetensors", tmp_path / "small.scfx"
+    out = ["--out", str(tmp_path / "results")]
+    cifar10.main(["resnet20", "--dense", *SMOKE, "--save", str(saved), *out])
+    cifar10.main(["resnet20", *SMOKE, "--epochs", "1", "--teacher", str(saved), "--save", str(small), *out])
+    dense, taught = results(tmp_path / "results", "cifar10")
+    assert (dense["recipe"]["teacher_share"], taught["recipe"]["teacher_share"]) == (0.0, 0.7)
+    assert dense["epochs"][0]["loss"] != taught["epochs"][0]["loss"]
+    parameters = sum(parameter.numel() for parameter in scfx.load(small).parameters())
+    assert parameters <= dense["dense"]["all_bits"] / 32
+    with pytest.raises(SystemExit, match="--teacher: only for resnet20"):
+        cifar10.main(["resnet9", *SMOKE, "--teacher", str(saved), *out])
