@@ -76,7 +76,7 @@ def compress(
 
     Raises:
         ModelError: The model is not a module, has no parameters, or holds NaN or infinite weights.
-        InputError: The example inputs do not fit the model.
+        InputError: The example inputs do not fit the model, or `outputs` is empty.
         CaptureError: The model cannot be captured; the message names the line and what could be captured instead.
         UnknownNameError: `keep` or `outputs` names something that the model doesn't have.
     """

@@ -22,6 +22,7 @@ from scfx.surgery.optimizers import Optimizers, meet_optimizers
 from scfx.surgery.parallel import refuse_sharded
 from scfx.surgery.pruning import PruneReport, apply, prune
 from scfx.surgery.resuming import Saved, Widths, channels_of, check_names, is_entry, marked_entries, plan_from
+from scfx.surgery.valued import refuse_valueless
 from scfx.training.finalizing import finalized
 from scfx.training.forgetting import Guards
 from scfx.training.groups import param_groups
@@ -123,7 +124,12 @@ class CompressedModule(Executable):
         return self._channels
 
     def left(self) -> Left:
-        """What is left: bits, shares, widths; and which channels have no bits, go next, or are blocked, and by what."""
+        """What is left: bits, shares, widths; and which channels have no bits, go next, or are blocked, and by what.
+
+        Raises:
+            ModelError: Parameters are on the meta device.
+        """
+        refuse_valueless(dict(self.named_parameters()))
         return Left.of(self, find_zero_bits(self.channels, self._training.latched))
 
     def quantization_error(self, *args: Any, **kwargs: Any) -> float:
@@ -135,7 +141,9 @@ class CompressedModule(Executable):
 
         Raises:
             InputError: The network is not called like this.
+            ModelError: Parameters are on the meta device.
         """
+        refuse_valueless(dict(self.named_parameters()))
         leaves, own = self._program.call.flatten(args, kwargs), (quantizer for _, quantizer in self.quantizers())
         return quantization_error(self._program.root, self._written("eval"), own, leaves)
 
@@ -213,12 +221,14 @@ class CompressedModule(Executable):
         Raises:
             InputError: There is no such kind, or a factor is negative or not finite.
             UnknownNameError: `weights` names a path with no quantized weight below it.
-            ModelError: The parameters are split over processes.
+            ModelError: The parameters are split over processes, or some are on the meta device and their values are
+                needed.
         """
         try:
             return self._size.cost(kind, weights or {})
         except RuntimeError:
             refuse_sharded(dict(self.named_parameters()))
+            refuse_valueless(dict(self.named_parameters()))
             raise
 
     def attach(self, optimizer: Optimizers) -> None:
@@ -246,8 +256,13 @@ class CompressedModule(Executable):
 
         Raises:
             OptimizerError: The optimizer does not own the parameters, or its state can't be sliced. Nothing changes.
+            ModelError: Parameters are on the meta device.
         """
-        return self._training.update(self, optimizer)
+        try:
+            return self._training.update(self, optimizer)
+        except RuntimeError:
+            refuse_valueless(dict(self.named_parameters()))
+            raise
 
     def add_follower(self, follower: nn.Module) -> None:
         """From now on a copy of this module, or what holds one, loses the channels that this module loses.
@@ -289,8 +304,12 @@ class CompressedModule(Executable):
         add such constants in their bias, and get one where they have none. Its `meta["bits"]` gives, for each weight by
         name, the bits in which the whole numbers of each output channel can be stored; of a weight of several matrices,
         as experts have, those of one matrix after the other; `meta["scales"]` what these numbers are multiplied by.
+
+        Raises:
+            ModelError: The parameters are split over processes, or on the meta device.
         """
         refuse_sharded(dict(self.named_parameters()))
+        refuse_valueless(dict(self.named_parameters()))
         return finalized(self.channels)
 
 

@@ -140,7 +140,7 @@ class SizeTarget:
                 steps. Nothing has changed then.
         """
         own = self.state_dict()
-        if set(state) != set(own):
+        if not isinstance(state, Mapping) or set(state) != set(own):
             raise CheckpointError(f"this is not the state of a SizeTarget, which has {', '.join(own)}")
         asked = {name: state[name] for name in ("kind", "share", "steps")}
         if asked != {name: own[name] for name in asked}:

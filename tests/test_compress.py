@@ -171,6 +171,7 @@ def test_state_dict_round_trip() -> None:
         ),
         (lambda: scfx.compress(nn.Linear(3, 2), torch.randn(2, 3), keep=3), scfx.UnknownNameError, "not a int"),  # type: ignore[arg-type]
         (lambda: scfx.compress(Documented(), example(), outputs="logit"), scfx.UnknownNameError, "logits"),
+        (lambda: scfx.compress(Documented(), example(), outputs=[]), scfx.InputError, "names no output"),
         (lambda: scfx.compress(Documented(), example(), outputs=1.5), scfx.UnknownNameError, "1.5"),  # type: ignore[arg-type]
     ],
 )

@@ -155,5 +155,7 @@ def test_the_state_of_something_else_is_refused() -> None:
     target = scfx.SizeTarget(bits=0.1, steps=100)
     with pytest.raises(scfx.CheckpointError, match="not the state of a SizeTarget"):
         target.load_state_dict({"steps": 100})
+    with pytest.raises(scfx.CheckpointError, match="not the state of a SizeTarget"):
+        target.load_state_dict(None)  # type: ignore[arg-type]
     with pytest.raises(scfx.CheckpointError, match=r"bits=0\.2, steps=100\), this is SizeTarget\(bits=0\.1"):
         target.load_state_dict(scfx.SizeTarget(bits=0.2, steps=100).state_dict())

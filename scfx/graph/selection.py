@@ -10,7 +10,7 @@ from torch import nn
 
 from scfx.capture.calling import CallSpec
 from scfx.capture.program import MODES, Mode
-from scfx.errors import UnknownNameError
+from scfx.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from scfx.graph.channels import Axis, Kept
@@ -66,10 +66,13 @@ def output_positions(call: CallSpec, outputs: Iterable[str | int] | str | int | 
 
     Raises:
         UnknownNameError: an output that the model has in neither mode.
+        InputError: no output at all.
     """
     if outputs is None:
         return None
     wanted = _listed(outputs)
+    if not wanted:
+        raise InputError("outputs=[] names no output that matters, so that nothing would be left to compute: name one")
     result: dict[Mode, set[int]] = {mode: set() for mode in MODES}
     for name in wanted:
         failures: list[UnknownNameError] = []

@@ -19,6 +19,7 @@ from scfx.saving.container import DAMAGE, Container
 from scfx.saving.packing import pack, unpack
 from scfx.saving.restoring import parameter_names, random_state, restore_all, state_of
 from scfx.surgery.optimizers import Optimizers, each_optimizer
+from scfx.surgery.valued import refuse_valueless
 
 _FILES = Container("scfx.checkpoint", "1", "checkpoint of scfx", "take an older one")
 
@@ -41,8 +42,10 @@ def save_checkpoint(path: str | os.PathLike[str], net: CompressedModule, optimiz
     Raises:
         CheckpointError: Something can't be held by such a file. Nothing was written.
         InputError: `net` is no compressed module.
+        ModelError: Its parameters are on the meta device.
     """
     _check_net(net)
+    refuse_valueless(dict(net.named_parameters()))
     optimizers = each_optimizer(optimizer)
     state = {
         "net": net.state_dict(),

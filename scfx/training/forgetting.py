@@ -118,6 +118,8 @@ class Watch:
         """
         if not guards.spare_last or not quantizers:
             return
+        if any(quantizer.bits.is_meta for quantizer in quantizers.values()):
+            return  # nothing has died where there are no values
         left = torch.stack([(~quantizer.dead).sum().cpu() for quantizer in quantizers.values()]).tolist()
         alive: dict[str, int] = dict(zip(quantizers, left, strict=True))
         fell = [path for path, count in alive.items() if not count and path in before and (before[path] > 0).any()]
