@@ -132,7 +132,7 @@ class SizeTarget:
             "first": self._first, "goal": self._goal, "delay": self._delay, "held": held,
         }  # fmt: skip
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: object) -> None:
         """Goes on from where another one was, beside `net.load_state_dict` and the optimizer's.
 
         Raises:

@@ -156,6 +156,6 @@ def test_the_state_of_something_else_is_refused() -> None:
     with pytest.raises(scfx.CheckpointError, match="not the state of a SizeTarget"):
         target.load_state_dict({"steps": 100})
     with pytest.raises(scfx.CheckpointError, match="not the state of a SizeTarget"):
-        target.load_state_dict(None)  # type: ignore[arg-type]
+        target.load_state_dict(None)
     with pytest.raises(scfx.CheckpointError, match=r"bits=0\.2, steps=100\), this is SizeTarget\(bits=0\.1"):
         target.load_state_dict(scfx.SizeTarget(bits=0.2, steps=100).state_dict())
