@@ -2,7 +2,8 @@
 #   make demo    watch a residual network compress itself while it learns to read digits (writes to demo/)
 #   make test    the whole test suite; ARGS are passed on, as in `make test ARGS="-k concat"`
 #   make fuzz    prune many random networks and compare: N of them, the first with SEED
-#   make check   ruff and strict type checking
+#   make check   ruff, strict type checking, and the documentation's pages without a warning
+#   make docs    the documentation as a site in site/
 #   make format  let ruff rewrite what it can
 # The set-up runs again when pyproject.toml or constraints.txt change, or the checkout moves.
 
@@ -14,13 +15,15 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --quiet --quiet --disable-pip-version-check install --constraint constraints.txt
 STAMP := $(VENV)/ready-$(shell (pwd -P; cat pyproject.toml constraints.txt) | cksum | tr ' ' '-')
-CODE := $(wildcard scfx tests examples benchmarks)
+CODE := $(wildcard scfx tests examples benchmarks docs)
+# Material's advice to go elsewhere is no warning of ours.
+SITE := NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz check format clean
+.PHONY: help demo test fuzz check docs format clean
 
 help:
-	@sed -n '2,6s/^# *//p' Makefile
+	@sed -n '2,7s/^# *//p' Makefile
 
 demo: $(STAMP)
 	@$(PY) -m scfx demo $(ARGS)
@@ -35,13 +38,17 @@ check: $(STAMP)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy $(CODE)
+	@$(SITE)
+
+docs: $(STAMP)
+	@$(SITE)
 
 format: $(STAMP)
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
 clean:
-	rm -rf $(VENV) build dist demo scfx.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist demo site scfx.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # An environment that cannot run pip (half made, or its Python gone) is made anew; any other is completed.
 $(STAMP):

@@ -15,7 +15,6 @@ import scfx
 from scfx.demo.measuring import size_of
 from scfx.errors import CheckpointError, InputError
 from tests.files.networks import FILES, Mixed, set_depths
-from tests.test_readme import python_blocks
 from tests.toys import Block
 
 
@@ -234,10 +233,3 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
         scfx.save(plain, path)
     assert path.read_bytes() == before
     assert [*tmp_path.iterdir()] == [path]
-
-
-def test_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    ((_, block),) = python_blocks((Path(__file__).resolve().parents[2] / "docs/files.md").read_text())
-    exec(block, {})
-    assert (tmp_path / "small.scfx").exists()
