@@ -30,7 +30,8 @@ def check_fixed(case: Case, turn: int) -> bool:
     rng, generator = random.Random(turn), torch.Generator().manual_seed(turn)
     one, other = ({name: o.draw(generator) for name, o in case.operands.items()} for _ in range(2))
     for name in one:
-        _make_alike(one[name], other[name], rng, zeros=case.operands[name].kind == "float")
+        kind = case.operands[name].kind
+        _make_alike(one[name], other[name], rng, parts=kind != "definite", zeros=kind == "float")
     fixed = {name: _alike(case.operands[name].shape, one[name], other[name]) for name in one}
     zeros = case.state_zeros({name: (one[name] != 0) | (other[name] != 0) for name in one})
     call = case.step.call
@@ -42,9 +43,9 @@ def check_fixed(case: Case, turn: int) -> bool:
     return any(each.anywhere for each in found)
 
 
-def _make_alike(one: Tensor, other: Tensor, rng: random.Random, zeros: bool) -> None:
+def _make_alike(one: Tensor, other: Tensor, rng: random.Random, parts: bool, zeros: bool) -> None:
     """Make two draws of an operand the same, or zero, along some of its dims; half of the time altogether."""
-    for dim, size in enumerate(one.shape):
+    for dim, size in enumerate(one.shape if parts else ()):
         chosen = torch.tensor([index for index in range(size) if rng.random() < 0.4], dtype=torch.int64)
         if zeros and rng.random() < 0.3:
             one.index_fill_(dim, chosen, 0)

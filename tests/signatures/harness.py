@@ -101,7 +101,7 @@ def _some(size: int, rng: random.Random) -> Mask:
 
 def _plant(case: Case, name: str, tensor: Tensor, wanted: Mapping[Var, Mask], rng: random.Random, share: float) -> None:
     """Makes an operand zero along some of its dims, mostly where channels are wanted gone."""
-    if case.operands[name].kind in ("index", "places", "stripes"):
+    if case.operands[name].kind in ("index", "places", "stripes", "definite"):
         return
     mixed = share not in (0.0, 1.0)
     for index, dim in enumerate(case.inference.state[name]):

@@ -1,10 +1,10 @@
 """Reads the one-line samples that stand beside the records: calls as Python expressions, without tensors yet.
 
 In a sample `op` is each of the record's operators in turn (a sample that names another one, as in
-`conv2d.padding(...)`, is for that one alone), `t(2, 3)` is a float tensor, `c(2, 3)` a complex one, `s(3)` a running
-statistic (positive, without a gradient, perhaps written to), `u(3)` lies between 0 and 1, `i(2, 3, high=5)` holds
-indices below 5, `p(2, 3, 4, 4)` places in space, `m(2, 3)` is a boolean mask, `k(2, 3)` one that is true at every other
-place, and `B` a batch size that is symbolic in the graph.
+`conv2d.padding(...)`, is for that one alone), `t(2, 3)` is a float tensor, `c(2, 3)` a complex one, `d(3, 3)`
+a positive definite matrix, which stays one, `s(3)` a running statistic (positive, without a gradient, perhaps written),
+`u(3)` lies between 0 and 1, `i(2, 3, high=5)` holds indices below 5, `p(2, 3, 4, 4)` places in space, `m(2, 3)` is
+a boolean mask, `k(2, 3)` one that is true at every other place, and `B` a batch size that is symbolic in the graph.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.signatures.foreign import declare_foreign
 BATCH, REAL_BATCH = FIRST_PRIME, 3
 
 
-Kind = Literal["float", "complex", "unit", "statistic", "index", "places", "mask", "stripes"]
+Kind = Literal["float", "complex", "definite", "unit", "statistic", "index", "places", "mask", "stripes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,8 @@ class Operand:
         if self.kind == "complex":
             return torch.randn(shape, generator=generator, dtype=torch.complex128)
         values = torch.randn(shape, generator=generator, dtype=torch.float64)
+        if self.kind == "definite":
+            return values @ values.mT + torch.eye(shape[-1], dtype=torch.float64)
         return values > 0 if self.kind == "mask" else values.abs() if self.kind == "statistic" else values
 
     def meta(self) -> Tensor:
@@ -128,6 +130,7 @@ def read(record: Record, text: str, target: str) -> Sample:
         B=BATCH,
         t=_tensor,
         c=partial(_tensor, kind="complex"),
+        d=partial(_tensor, kind="definite"),
         s=partial(_tensor, kind="statistic"),
         i=partial(_tensor, kind="index"),
         m=partial(_tensor, kind="mask"),
