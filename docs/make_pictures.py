@@ -1,7 +1,7 @@
-"""Draws the README's pictures: the channel graph of a small residual network before and after it has compressed itself.
+"""Draws a small residual network that compresses itself: its channel graph before and after, and its course.
 
 Run `python docs/make_pictures.py` from the repository root, with the extra `demo` installed. It takes about a minute
-and writes `docs/demo-graph.svg` and `docs/demo-graph-after.svg`.
+and writes `docs/demo-graph.svg`, `docs/demo-graph-after.svg` and the pictures of `docs/plot.md`.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def main() -> None:
     net = scfx.compress(Network(), images[:BATCH])
     net.eval().channels.render(HERE / "demo-graph.svg")
     optimizer = torch.optim.Adam(net.param_groups(lr=3e-3, quantizer_lr=0.1))
+    notes = []
     depths = next(quantizer.bits for _, quantizer in net.quantizers())
     net.train()
     for epoch in range(EPOCHS):
@@ -71,11 +72,26 @@ def main() -> None:
             loss.backward()
             optimizer.step()
             net.update(optimizer)
+        notes.append(net.left().scalars() | {"epoch": epoch + 1, "accuracy": share_right(net, images, labels)})
+        net.train()
         print(f"epoch {epoch + 1}: loss {loss.item():.3f}, {net.size().item():.2f} bits per original weight")
     print(net.prune(optimizer))
-    right = net.eval()(images[TRAINED_ON:]).argmax(1) == labels[TRAINED_ON:]
-    print(f"{right.float().mean().item():.1%} of the other {len(right)} digits are read right")
+    print(f"{share_right(net, images, labels):.1f} % of the other {len(images) - TRAINED_ON} digits are read right")
     net.channels.render(HERE / "demo-graph-after.svg")
+    scfx.plot.widths(net, path=HERE / "plot-widths.svg")
+    scfx.plot.bits(net, path=HERE / "plot-bits.svg")
+    panels = {
+        "digits read right, %": ["accuracy"],
+        "bits per weight": ["bits_per_weight"],
+        "left": ["weights_left", "channels_left"],
+    }
+    scfx.plot.history(notes, over="epoch", panels=panels, path=HERE / "plot-history.svg")
+
+
+def share_right(net: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """How many of the digits that it has not seen the network reads right, in percent. It is left in eval mode."""
+    right = net.eval()(images[TRAINED_ON:]).argmax(1) == labels[TRAINED_ON:]
+    return 100 * right.float().mean().item()
 
 
 if __name__ == "__main__":

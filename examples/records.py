@@ -15,7 +15,8 @@ from torch import fx, nn
 
 import scfx
 from examples.learning import Epoch, Recipe
-from scfx.demo.measuring import Size, bits_of
+from scfx.demo.measuring import Size
+from scfx.reporting.stored import stored_bits
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def layers_of(dense: nn.Module, final: fx.GraphModule) -> list[Layer]:
     """Every quantized weight that is left, against its namesake in the network as it was given."""
     before, after = dict(dense.named_parameters()), dict(final.named_parameters())
     result = []
-    for name, bits in bits_of(final).items():
+    for name, bits in stored_bits(final).items():
         old, new = before[name].shape, after[name].shape
         mean = sum(bits) / max(1, len(bits))
         result.append(Layer(name.removesuffix(".weight"), (old[0], old[1]), (new[0], new[1]), round(mean, 3)))

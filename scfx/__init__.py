@@ -1,6 +1,6 @@
 """scfx: any PyTorch network compresses itself while it trains, without ever changing what it computes."""
 
-from scfx import distributed
+from scfx import distributed, plot
 from scfx.compress import CompressedModule, channel_graph, compress
 from scfx.errors import (
     CaptureError,
@@ -42,6 +42,7 @@ __all__ = [
     "distributed",
     "load",
     "load_checkpoint",
+    "plot",
     "save",
     "save_checkpoint",
 ]

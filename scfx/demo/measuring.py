@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from scfx.compress import CompressedModule
+from scfx.reporting.stored import stored_bits
 
 FLOAT_BITS = 32
 
@@ -34,7 +35,7 @@ class Size:
 
 def size_of(model: nn.Module) -> Size:
     """Counts a model, as it is now; a tensor that has several names counts once."""
-    depths = bits_of(model)
+    depths = stored_bits(model)
     own = tuple(f"{name}_quantizer." for name in depths)
     stored = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(own)}
     # Of several names the one that has bits comes last and so is the one that counts.
@@ -48,13 +49,6 @@ def size_of(model: nn.Module) -> Size:
         weight_bits += sum(bits) * (tensor.numel() // max(1, len(bits)))
         side_bits += len(bits) * (FLOAT_BITS + 5) if name in depths else 0
     return Size(sum(t.numel() for t in weights.values()), weight_bits, weight_bits + side_bits + rest * FLOAT_BITS)
-
-
-def bits_of(model: nn.Module) -> dict[str, list[int]]:
-    """The bits in which each output channel's whole numbers are stored, by weight: none if they aren't quantized."""
-    if isinstance(model, CompressedModule):
-        return {path.removesuffix("_quantizer"): each.storage_bits().tolist() for path, each in model.quantizers()}
-    return dict(model.meta.get("bits", {})) if isinstance(model, fx.GraphModule) else {}
 
 
 @dataclass(frozen=True)

@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scfx.demo.learning import Epoch
+from scfx.demo.measuring import Size
+from scfx.plot.courses import history
+from scfx.plot.figures import styled, written
 
-DENSE, COMPRESSED, BITS = "#7f8c9b", "#d1495b", "#2e6f95"
-
-
-def draw_curves(path: Path, dense: list[Epoch], compressed: list[Epoch]) -> None:
-    """Draws three panels over the epochs into a file, whose ending chooses the format."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 8.5), dpi=144, layout="constrained")
-    FigureCanvasAgg(figure)  # no window system is asked for
-    right, left, time = figure.subplots(3, 1, sharex=True)
-    full = dense[0].size
-    for course, colour, name in ((dense, DENSE, "dense"), (compressed, COMPRESSED, "self-compressing")):
-        numbers = [epoch.number for epoch in course]
-        marker = "o" if len(course) == 1 else None
-        right.plot(numbers, [epoch.accuracy for epoch in course], color=colour, marker=marker, label=name)
-        time.plot(numbers, [epoch.step_ms for epoch in course], color=colour, marker=marker, label=name)
-    numbers = [epoch.number for epoch in compressed]
-    marker = "o" if len(compressed) == 1 else None
-    weights = [100 * epoch.size.weights / full.weights for epoch in compressed]
-    bits = [100 * epoch.size.weight_bits / full.weight_bits for epoch in compressed]
-    left.plot(numbers, weights, color=COMPRESSED, marker=marker, label="weights left")
-    left.plot(numbers, bits, color=BITS, marker=marker, label="bits left, of 32 a weight")
-    left.annotate(f" {weights[-1]:.1f} %", (numbers[-1], weights[-1]), color=COMPRESSED, va="center")
-    left.annotate(f" {bits[-1]:.1f} %", (numbers[-1], bits[-1]), color=BITS, va="center")
+PANELS = {
+    "held-out digits read right, %": ["accuracy"],
+    "share of the dense network, %": ["weights left", "bits left, of 32 a weight"],
+    "ms per training step": ["ms"],
+}
 
+
+@styled
+def draw_curves(path: Path, dense: list[Epoch], compressed: list[Epoch]) -> Figure:
+    """Draws three panels over the epochs into a file, whose ending chooses the format."""
+    full = dense[0].size
+    runs = {
+        "dense": [_note(epoch) for epoch in dense],
+        "self-compressing": [_note(epoch) | _left(epoch.size, full) for epoch in compressed],
+    }
+    figure = history(runs, over="epoch", panels=PANELS)
     figure.suptitle("A residual network learns to read digits, once dense and once compressing itself")
-    ends = [dense[-1].accuracy, compressed[-1].accuracy]
-    right.set(ylabel="held-out digits read right, %", ylim=(max(0, min(82, *ends) - 2), 100.5))
-    left.set(ylabel="share of the dense network, %", ylim=(0, 105))
-    time.set(ylabel="ms per training step", ylim=(0, None), xlabel="epoch")
-    for axes in (right, left, time):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="best")
-    figure.savefig(path)
+    right, left, time = figure.axes
+    right.set_ylim(max(0, min(82, dense[-1].accuracy, compressed[-1].accuracy) - 2), 100.5)
+    left.set_ylim(0, 105)
+    time.set_ylim(0, None)
+    return written(figure, path)
+
+
+def _note(epoch: Epoch) -> dict[str, float]:
+    return {"epoch": epoch.number, "accuracy": epoch.accuracy, "ms": epoch.step_ms}
+
+
+def _left(size: Size, full: Size) -> dict[str, float]:
+    weights, bits = 100 * size.weights / full.weights, 100 * size.weight_bits / full.weight_bits
+    return {"weights left": weights, "bits left, of 32 a weight": bits}

@@ -8,7 +8,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import fx
 
-from scfx.demo.measuring import bits_of, size_of
+from scfx.demo.measuring import size_of
+from scfx.reporting.stored import stored_bits
 
 
 def save_weights(path: Path, final: fx.GraphModule) -> None:
@@ -18,7 +19,7 @@ def save_weights(path: Path, final: fx.GraphModule) -> None:
     when packed: `bits_per_channel` (JSON) gives the bits of each output channel of each weight, and `weights`,
     `weight_bits` and `all_bits` give the sums: see `scfx.demo.measuring.Size`.
     """
-    size, depths = size_of(final), bits_of(final)
+    size, depths = size_of(final), stored_bits(final)
     metadata = {
         "format": "pt",
         "bits_per_channel": json.dumps(depths),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scfx.reporting.report_text import LINES, columns, percent
@@ -29,6 +29,7 @@ class Left:
         widths: For each weight, by state-dict name, how many output channels it has.
         zero_bits: For each weight that has channels without bits, which they are, which of them go with the next
             removal, what blocks others, and why the rest stays; those with most first.
+        widths_at_first: What `widths` was before any channel went.
     """
 
     bits: float
@@ -36,6 +37,7 @@ class Left:
     channels: float
     widths: Mapping[str, int]
     zero_bits: tuple[ZeroBits, ...] = ()
+    widths_at_first: Mapping[str, int] = field(default_factory=dict)
 
     @staticmethod
     def of(module: CompressedModule, zero_bits: tuple[ZeroBits, ...] = ()) -> Left:
@@ -48,6 +50,7 @@ class Left:
             channels=prunable(module.channels) / max(1, module._channels_at_first),
             widths={layer.name: layer.made.size for layer in layers},
             zero_bits=zero_bits,
+            widths_at_first=module._size.original.widths,
         )
 
     def scalars(self) -> dict[str, float]:

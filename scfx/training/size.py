@@ -62,11 +62,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Original:
-    """What there was at the start: weights, the bits they were stored in, and multiply-accumulates."""
+    """What there was at the start: weights, the bits they were stored in, multiply-accumulates, each one's channels."""
 
     weights: int
     bits: int
     macs: int
+    widths: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ class SizeModel:
 
     graph: ChannelGraph
     dead: Mapping[Var, Mask] = field(default_factory=dict)
-    original: Original = Original(1, 32, 1)
+    original: Original = field(default_factory=lambda: Original(1, 32, 1))
 
     @staticmethod
     def of(graph: ChannelGraph) -> SizeModel:
@@ -91,7 +92,8 @@ class SizeModel:
         weights = sum(count for _, count in channels)
         bits = sum(layer.bits * count for layer, count in channels)
         macs = int(sum(layer.uses * count for layer, count in channels))
-        return replace(model, original=Original(max(1, weights), max(1, bits), max(1, macs)))
+        widths = {layer.name: layer.made.size for layer in model.layers}
+        return replace(model, original=Original(max(1, weights), max(1, bits), max(1, macs), widths))
 
     def for_graph(self, graph: ChannelGraph, dead: Mapping[Var, Mask] | None = None) -> SizeModel:
         """The same count after channels have died or gone; what there was at the start stays."""
