@@ -91,7 +91,7 @@ def main() -> None:
 def share_right(net: nn.Module, images: Tensor, labels: Tensor) -> float:
     """How many of the digits that it has not seen the network reads right, in percent. It is left in eval mode."""
     right = net.eval()(images[TRAINED_ON:]).argmax(1) == labels[TRAINED_ON:]
-    return 100 * right.float().mean().item()
+    return float(100 * right.float().mean())
 
 
 if __name__ == "__main__":
