@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from scfx.capture.program import Mode
 from scfx.passes.base import Pass
 from scfx.passes.building import free_name
+from scfx.signatures.call import bind
 
 
 @dataclass(frozen=True)
@@ -52,27 +53,39 @@ class AddBiases(Pass):
         for each in self.absorbed:
             node = nodes[each.nodes["eval"]]
             assert isinstance(node.target, torch._ops.OpOverload)
-            names = [argument.name for argument in node.target._schema.arguments]
-            given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-            if given.get(each.operand) is not None:
+            if bind(node.target, node.args, node.kwargs)[each.operand] is not None:
                 continue
-            with graph.inserting_before(node):
-                given[each.operand] = _new_bias(graph, each, root, node.meta["dtype"])
-            place = names.index(each.operand)
-            node.args = node.args[:place]
-            node.kwargs = {name: value for name, value in given.items() if names.index(name) >= place}
+            values = torch.from_numpy(each.amount).to(next(root.parameters()).device, node.meta["dtype"])
+            give_bias(node, each.operand, each.weight, values, root)
             changes += 1
         return changes
 
 
-def _new_bias(graph: fx.Graph, absorbed: Absorbed, root: nn.Module, dtype: torch.dtype) -> fx.Node:
-    path, _, attribute = absorbed.weight.rpartition(".")
+def give_bias(node: fx.Node, operand: str, weight: str, values: Tensor, root: nn.Module) -> None:
+    """Makes a parameter that is a layer's bias from now on.
+
+    It is the `bias` beside the layer's weight where that name is free.
+
+    Args:
+        node: The layer.
+        operand: The name of the operand that is its bias.
+        weight: The parameter behind its weight, or the weight's node.
+        values: (outputs).
+        root: Where parameters are.
+    """
+    assert isinstance(node.target, torch._ops.OpOverload)
+    names = [argument.name for argument in node.target._schema.arguments]
+    given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    path, _, attribute = weight.rpartition(".")
     path = path if attribute == "weight" else ""
     owner = root.get_submodule(path)
     beside = attribute == "weight" and getattr(owner, "bias", None) is None
     name = "bias" if beside else free_name(owner, "bias_")
-    values = torch.from_numpy(absorbed.amount).to(next(root.parameters()).device, dtype)
     owner.register_parameter(name, nn.Parameter(values))
-    made = graph.get_attr(f"{path}.{name}" if path else name)
+    with node.graph.inserting_before(node):
+        made = node.graph.get_attr(f"{path}.{name}" if path else name)
     made.meta.update(shape=tuple(values.shape), dtype=values.dtype)
-    return made
+    given[operand] = made
+    place = names.index(operand)
+    node.args = node.args[:place]
+    node.kwargs = {name: value for name, value in given.items() if names.index(name) >= place}

@@ -297,7 +297,7 @@ class CompressedModule(Executable):
         """
         return prune(self, optimizer, constants)
 
-    def finalize(self) -> fx.GraphModule:
+    def finalize(self, fold: bool = True) -> fx.GraphModule:
         """A plain, compact GraphModule of the eval graph: quantized weights in place, nothing of scfx inside.
 
         As nothing trains there, it also lacks the channels that are zero or constant in this mode as things are; layers
@@ -305,12 +305,18 @@ class CompressedModule(Executable):
         name, the bits in which the whole numbers of each output channel can be stored; of a weight of several matrices,
         as experts have, those of one matrix after the other; `meta["scales"]` what these numbers are multiplied by.
 
+        Args:
+            fold: Whether convolutions and linear layers take over the norms, scales and shifts of channels beside them.
+                The whole numbers stay, what they are multiplied by changes, and layers without a bias get one: outputs
+                agree to rounding. What is computed of parameters alone is then computed once, and what does nothing
+                goes. Without, parameters keep their names and values, for whoever wants to train on.
+
         Raises:
             ModelError: The parameters are split over processes, or on the meta device.
         """
         refuse_sharded(dict(self.named_parameters()))
         refuse_valueless(dict(self.named_parameters()))
-        return finalized(self.channels)
+        return finalized(self.channels, fold)
 
 
 def _loaded(module: nn.Module, _: object) -> None:

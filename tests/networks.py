@@ -214,6 +214,6 @@ def draft(choose: Choose, most: int = 14, favourites: tuple[str, ...] = ()) -> D
 
 
 @st.composite
-def networks(draw: st.DrawFn, most: int = 14) -> Network:
-    """Return random networks of up to `most` operations, on images or on sequences."""
-    return draft(lambda options: draw(st.sampled_from(options)), most).write()
+def networks(draw: st.DrawFn, most: int = 14, favourites: tuple[str, ...] = ()) -> Network:
+    """Return random networks of up to `most` operations, on images or on sequences, with some drawn more often."""
+    return draft(lambda options: draw(st.sampled_from(options)), most, favourites).write()

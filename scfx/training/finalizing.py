@@ -13,19 +13,28 @@ from scfx.capture.program import Mode, Program
 from scfx.graph.channels import ChannelGraph
 from scfx.nodes.quantizer import Quantizer
 from scfx.passes.add_biases import AddBiases
+from scfx.passes.drop_no_ops import DropNoOps
+from scfx.passes.evaluate_constants import EvaluateConstants
 from scfx.passes.finalize import DropQuantizers, WriteOutCounted, WriteOutLookups, WriteOutMerges
+from scfx.passes.fold_affine import FoldAffine
 from scfx.passes.grouped_products import WriteOutGrouped
 from scfx.passes.prune import Prune
 from scfx.passes.write_out_autocast import WriteOutAutocast
 from scfx.removal.constants import find_constants
 from scfx.removal.dead import find_absorbable, worth_removing
+from scfx.removal.folds import find_folds
 from scfx.removal.plan import PrunePlan, make_plan
 from scfx.removal.zero_facts import ZeroFacts
 from scfx.surgery.pruning import slice_state
 
 
-def finalized(channels: ChannelGraph) -> fx.GraphModule:
-    """The eval graph as a plain, compact GraphModule that is called as the model is."""
+def finalized(channels: ChannelGraph, fold: bool = True) -> fx.GraphModule:
+    """The eval graph as a plain, compact GraphModule that is called as the model is.
+
+    Args:
+        channels: Of the network.
+        fold: Whether layers take over the norms, scales and shifts beside them.
+    """
     program, plan = channels._program, _last_plan(channels)
     graph = copy.deepcopy(program.graphs["eval"])
     root = copy.deepcopy(program.root)
@@ -54,11 +63,21 @@ def finalized(channels: ChannelGraph) -> fx.GraphModule:
     ):
         step(graph, root)
     _drop_quantizers(root)
+    if fold:
+        _fold(graph, root, scales)
     _plain_call(graph, program)
     graph.eliminate_dead_code()
     result = fx.GraphModule(root, graph, class_name="Compact")
     result.meta["bits"], result.meta["scales"] = bits, scales
     return result.eval()
+
+
+def _fold(graph: fx.Graph, root: nn.Module, scales: dict[str, Tensor]) -> None:
+    EvaluateConstants(frozenset(scales))(graph, root)
+    DropNoOps()(graph, root)
+    while folds := find_folds(graph, root, scales):
+        FoldAffine(folds)(graph, root)
+        scales.update({each.weight: each.scales for each in folds if each.scales is not None})
 
 
 def _last_plan(channels: ChannelGraph) -> PrunePlan:

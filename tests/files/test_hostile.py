@@ -37,7 +37,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     net = scfx.compress(Small(), ({"x": X},)).eval()
     set_depths(net)
     path = tmp_path_factory.mktemp("saved") / "net"
-    scfx.save(net, path)
+    scfx.save(net.finalize(fold=False), path)
     return path
 
 

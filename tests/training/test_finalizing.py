@@ -16,12 +16,14 @@ def modules_of(module: nn.Module) -> set[str]:
     return {type(part).__module__.partition(".")[0] for part in module.modules()}
 
 
-def test_same_outputs_without_anything_of_scfx() -> None:
+@pytest.mark.parametrize("fold", [False, True])
+def test_same_outputs_without_anything_of_scfx(fold: bool) -> None:
     net = scfx.compress(Residual().double(), images(2)).eval()
-    plain = net.finalize()
+    plain = net.finalize(fold)
     assert isinstance(plain, fx.GraphModule)
     assert not plain.training
-    assert torch.equal(plain(images(5)), net(images(5)))
+    assert torch.equal(plain(images(5)), net(images(5))) != fold
+    torch.testing.assert_close(plain(images(5)), net(images(5)), rtol=1e-10, atol=1e-12)
     assert modules_of(plain) <= {"torch"}
     assert "scfx" not in plain.code
     assert not any("quantizer" in name for name in plain.state_dict())
@@ -86,7 +88,7 @@ def test_constants_are_absorbed(quantize: bool) -> None:
     net = scfx.compress(Constant().double(), x, quantize=quantize).eval()
     expected, state, code = net(x), copy.deepcopy(net.state_dict()), net.graph_module.code
     assert not net.prune(constants=True)
-    plain = net.finalize()
+    plain = net.finalize(fold=False)
     torch.testing.assert_close(plain(x), expected, rtol=1e-10, atol=1e-10)
     assert {name: tuple(p.shape) for name, p in plain.named_parameters()} == {
         "first.weight": (6, 3, 3, 3),
