@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from scfx.compress import CompressedModule
+from scfx.passes.building import fetch
 from scfx.reporting.stored import stored_bits
 
 FLOAT_BITS = 32
@@ -25,7 +26,8 @@ class Size:
         weight_bits: The bits these need. A quantized weight is stored as whole numbers; each channel of it with as many
             bits as its own range of numbers needs.
         all_bits: The same with everything else: for each quantized channel its scale and its number of bits (5 more),
-            all biases, and the four vectors of each batch norm, as float32.
+            all biases, and the four vectors of each batch norm. Of what `finalize()` gives, whatever its graph reads
+            beside these, such as numbers of positions and masks, in its own dtype: what a file of scfx holds.
     """
 
     weights: int
@@ -42,13 +44,21 @@ def size_of(model: nn.Module) -> Size:
     names = {stored[name].data_ptr(): name for name in sorted(stored, key=depths.__contains__) if stored[name].numel()}
     tensors = {name: stored[name] for name in names.values() if stored[name].is_floating_point()}
     weights = {name: tensor for name, tensor in tensors.items() if tensor.dim() > 1}
-    rest = sum(tensor.numel() for tensor in tensors.values() if tensor.dim() == 1)
+    rest = 8 * sum(tensor.nbytes for name, tensor in _read_by(model, tensors).items() if name not in weights)
     weight_bits = side_bits = 0
     for name, tensor in weights.items():
-        bits = depths.get(name, [FLOAT_BITS] * len(tensor))
+        bits = depths.get(name, [8 * tensor.element_size()] * len(tensor))
         weight_bits += sum(bits) * (tensor.numel() // max(1, len(bits)))
-        side_bits += len(bits) * (FLOAT_BITS + 5) if name in depths else 0
-    return Size(sum(t.numel() for t in weights.values()), weight_bits, weight_bits + side_bits + rest * FLOAT_BITS)
+        side_bits += len(bits) * (8 * max(4, tensor.element_size()) + 5) if name in depths else 0
+    return Size(sum(t.numel() for t in weights.values()), weight_bits, weight_bits + side_bits + rest)
+
+
+def _read_by(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """All tensors that a graph reads, constants from the model's code among them; of other models those given."""
+    if not isinstance(model, fx.GraphModule):
+        return tensors
+    read = {str(node.target): fetch(model, str(node.target)) for node in model.graph.find_nodes(op="get_attr")}
+    return {name: tensor for name, tensor in read.items() if isinstance(tensor, Tensor)}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from scfx.passes.finalize import DropQuantizers, WriteOutCounted, WriteOutLookup
 from scfx.passes.fold_affine import FoldAffine
 from scfx.passes.grouped_products import WriteOutGrouped
 from scfx.passes.prune import Prune
+from scfx.passes.share_constants import ShareConstants
 from scfx.passes.write_out_autocast import WriteOutAutocast
 from scfx.removal.constants import find_constants
 from scfx.removal.dead import find_absorbable, worth_removing
@@ -75,6 +76,7 @@ def finalized(channels: ChannelGraph, fold: bool = True) -> fx.GraphModule:
 def _fold(graph: fx.Graph, root: nn.Module, scales: dict[str, Tensor]) -> None:
     EvaluateConstants(frozenset(scales))(graph, root)
     DropNoOps()(graph, root)
+    ShareConstants()(graph, root)
     while folds := find_folds(graph, root, scales):
         FoldAffine(folds)(graph, root)
         scales.update({each.weight: each.scales for each in folds if each.scales is not None})

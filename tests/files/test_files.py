@@ -139,6 +139,35 @@ def test_room(quantize: bool, tmp_path: Path) -> None:
     assert (room < 2 * size_of(plain).weights) == quantize
 
 
+class Positions(nn.Module):
+    """Rows looked up by numbers that are a buffer, and masks that layers share: much beside a small weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.layers = nn.Embedding(64, 6), nn.ModuleList(nn.Linear(64, 64) for _ in range(3))
+        self.register_buffer("places", torch.arange(64)[None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = torch.ones(64, 64, dtype=torch.bool).tril()
+        x = x + self.rows(self.get_buffer("places"))
+        for layer in self.layers:
+            x = torch.tanh(layer(x.transpose(1, 2))).transpose(1, 2)
+            x = (x @ x.transpose(1, 2)).masked_fill(~mask, 0).softmax(-1) @ x
+        return x
+
+
+def test_what_is_no_float_counts_as_well(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = scfx.compress(Positions(), torch.randn(2, 64, 6), dynamic=False).eval()
+    set_depths(net)
+    plain, _ = there_and_back(net, tmp_path / "net")
+    header = 8 + int.from_bytes((tmp_path / "net").read_bytes()[:8], "little")
+    bits = ((tmp_path / "net").stat().st_size - header) * 8
+    assert size_of(plain).all_bits <= bits <= 1.02 * size_of(plain).all_bits
+    held = {str(tensor.dtype): tensor.nbytes for tensor in plain.buffers()}
+    assert held == {"torch.int64": 512, "torch.bool": 4096}, "layers share one mask"
+
+
 def test_memory_formats_stay(tmp_path: Path) -> None:
     model: Any = nn.Conv2d(3, 5, 3)
     net = scfx.compress(model.to(memory_format=torch.channels_last), torch.randn(2, 3, 8, 8))
