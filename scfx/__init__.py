@@ -5,6 +5,7 @@ from scfx.compress import CompressedModule, channel_graph, compress
 from scfx.errors import (
     CaptureError,
     CheckpointError,
+    ExportError,
     InputError,
     ModelError,
     OptimizerError,
@@ -12,6 +13,7 @@ from scfx.errors import (
     ScfxError,
     UnknownNameError,
 )
+from scfx.exporting.onnx import export_onnx
 from scfx.files.files import load, save
 from scfx.graph.channels import Axis, ChannelGraph, Member
 from scfx.saving.checkpoint import load_checkpoint, save_checkpoint
@@ -28,6 +30,7 @@ __all__ = [
     "CheckpointError",
     "CompressedModule",
     "CostKind",
+    "ExportError",
     "Guards",
     "InputError",
     "Member",
@@ -40,6 +43,7 @@ __all__ = [
     "channel_graph",
     "compress",
     "distributed",
+    "export_onnx",
     "load",
     "load_checkpoint",
     "plot",

@@ -42,3 +42,7 @@ class PlanError(ScfxError, RuntimeError):
 
 class CheckpointError(ScfxError, RuntimeError):
     """Saved state does not belong to the module it is loaded into, or is damaged."""
+
+
+class ExportError(ScfxError, RuntimeError):
+    """The network can't be written in another program's format, or doesn't compute the same there."""

@@ -102,7 +102,7 @@ def test_public_names_exist() -> None:
 def test_import_stays_light() -> None:
     """The library needs no torchvision, timm or trainers, and loads drawing and the demo only when asked to."""
     optional = {"torchvision", "timm", "transformers", "pygraphviz", "sklearn", "matplotlib"}
-    optional |= {"accelerate", "lightning", "tensorboard"}
+    optional |= {"accelerate", "lightning", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "tensorboard"}
     result = run("-c", "import scfx, sys; print(*sys.modules)", cwd=ROOT)
     assert result.returncode == 0, result.stderr
     assert not optional & set(result.stdout.split())
@@ -112,6 +112,7 @@ def test_everything_that_is_imported_is_declared() -> None:
     """The core, which has no extras, rests on no package that only another one brings."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = {"torchvision", "timm", "sklearn", "matplotlib", "pygraphviz", "transformers", "lightning"}
+    extras |= {"onnx_ir", "onnxruntime"}
     declared = (
         {Requirement(line).name for line in project["dependencies"]} | extras | sys.stdlib_module_names | {"scfx"}
     )

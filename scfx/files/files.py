@@ -38,15 +38,7 @@ def save(net: CompressedModule | fx.GraphModule, path: str | os.PathLike[str]) -
         InputError: `net` is neither of the two.
         CheckpointError: Something in it can't be held by such a file. Nothing was written.
     """
-    given: object = net
-    if isinstance(given, CompressedModule):
-        given = given.finalize()
-    if not isinstance(given, fx.GraphModule) or not {"bits", "scales"} <= given.meta.keys():
-        raise InputError(
-            "expected what scfx.compress or net.finalize() returned, got "
-            f"{type(net).__module__}.{type(net).__qualname__}: of a wrapper, such as those of DistributedDataParallel "
-            "and torch.compile, give the module inside"
-        )
+    given = finished(net)
     try:
         text, tensors = to_text(given)
         if len(json.dumps(text)) + 1000 * len(tensors) > limits.HEADER:
@@ -57,6 +49,22 @@ def save(net: CompressedModule | fx.GraphModule, path: str | os.PathLike[str]) -
         raise
     except _WRONG as error:
         raise CheckpointError(f"this network can't be saved: {error}. Nothing was written") from error
+
+
+def finished(net: object) -> fx.GraphModule:
+    """What `net.finalize()` returns, of a compressed module or of that itself.
+
+    Raises:
+        InputError: It is neither of the two.
+    """
+    given = net.finalize() if isinstance(net, CompressedModule) else net
+    if not isinstance(given, fx.GraphModule) or not {"bits", "scales"} <= given.meta.keys():
+        raise InputError(
+            "expected what scfx.compress or net.finalize() returned, got "
+            f"{type(net).__module__}.{type(net).__qualname__}: of a wrapper, such as those of DistributedDataParallel "
+            "and torch.compile, give the module inside"
+        )
+    return given
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> fx.GraphModule:

@@ -11,7 +11,7 @@ from torch import fx
 from scfx.errors import CheckpointError
 from scfx.files import limits
 from scfx.files.operators import REGION, name_of_operator, operator_named
-from scfx.files.values import from_json, to_json
+from scfx.files.values import from_json, named, to_json
 from scfx.signatures import creating
 from scfx.signatures.call import bind
 
@@ -34,7 +34,7 @@ def graph_to_json(graph: fx.Graph, is_graph: Callable[[str], bool]) -> Iterator[
     for node in graph.nodes:
         if node.op == "placeholder":
             default = {"default": to_json(node.args[0])} if node.args else {}
-            yield {"name": node.name, "input": str(node.target), **default}
+            yield {"name": node.name, "input": str(node.target), **default, **_example_to_json(node)}
         elif node.op == "get_attr":
             yield {"name": node.name, "graph" if is_graph(str(node.target)) else "tensor": str(node.target)}
         elif node.op == "call_function":
@@ -79,7 +79,10 @@ def _node(graph: fx.Graph, line: Mapping[str, Any], name: str, nodes: Mapping[st
     tensors, graphs, device, size = rest
     if "input" in line:
         default = (from_json(line["default"], {}, device),) if "default" in line else ()
-        return graph.create_node("placeholder", limits.identifier(line["input"], "an input"), default, name=name)
+        node = graph.create_node("placeholder", limits.identifier(line["input"], "an input"), default, name=name)
+        if "example" in line:
+            node.meta.update(_example_from_json(name, line["example"]))
+        return node
     for kind, known in (("tensor", tensors), ("graph", graphs)):
         if kind in line:
             if not isinstance(line[kind], str) or line[kind] not in known:
@@ -93,6 +96,23 @@ def _node(graph: fx.Graph, line: Mapping[str, Any], name: str, nodes: Mapping[st
     kwargs = {key: from_json(value, nodes, device) for key, value in kwargs.items()}
     _check_call(name, line["call"], target, (args, kwargs), size)
     return graph.create_node("call_function", target, args, kwargs, name=name)
+
+
+def _example_to_json(node: fx.Node) -> dict[str, Any]:
+    """What an input was at capture."""
+    if "example" not in node.meta or limits.entries(list(node.meta["example"])) > limits.ENTRIES:
+        return {}
+    shape, free = (list(node.meta[key]) for key in ("example", "free"))
+    return {"example": {"shape": shape, "free": free, "dtype": str(node.meta["dtype"]).removeprefix("torch.")}}
+
+
+def _example_from_json(name: str, example: Any) -> dict[str, Any]:
+    """The opposite of `_example_to_json`."""
+    shape, free, dtype = example["shape"], example["free"], named("dtype", example["dtype"])
+    dims = isinstance(free, list) and all(type(dim) is int and 0 <= dim < len(shape) for dim in free)
+    if limits.entries(shape) > limits.ENTRIES or not dims or dtype is None:
+        raise CheckpointError(f"the input {name} can't have been {str(example)[:80]}")
+    return {"example": tuple(shape), "free": tuple(free), "dtype": dtype[0]}
 
 
 def _check_call(name: str, called: str, target: Any, given: tuple[tuple[Any, ...], dict[str, Any]], size: int) -> None:

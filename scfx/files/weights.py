@@ -55,20 +55,37 @@ def packed(
         return record, {f"plain/{name}": value.resolve_neg()}
     record |= {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch."), "quantized": True}
     try:
-        grid, channels, entries = _grid(record["shape"], scales.shape)
-        ratio = (value.view(grid).double() / scales.double()).nan_to_num_(0, 0, 0).round_()
-        codes = _by_channel(ratio.to(torch.int32), scales).reshape(channels, entries)
-        data = pack_bits(codes.numpy(), widths)
-        again = _decoded(unpack_bits(data, widths, entries), grid, scales, value.dtype).view(value.shape)
+        data = pack_bits(whole_numbers(name, value, scales).numpy(), widths)
     except ValueError as error:
         raise CheckpointError(_changed(name)) from error
-    if not torch.equal(again, value) or not torch.equal(again.signbit(), value.signbit()):
-        raise CheckpointError(_changed(name))
     return record, {
         f"codes/{name}": torch.from_numpy(data),
         f"depths/{name}": torch.from_numpy(pack_widths(widths)),
         f"scales/{name}": scales.to("cpu", copy=True).contiguous(),
     }
+
+
+def whole_numbers(name: str, value: Tensor, scales: Tensor) -> Tensor:
+    """Returns the whole numbers of a quantized weight by channel, int32: (channels, entries of each).
+
+    Args:
+        name: Its name in the state dict.
+        value: The weight, in CPU memory, contiguous.
+        scales: What its whole numbers are multiplied by.
+
+    Raises:
+        CheckpointError: It isn't whole numbers times scales, to the bit.
+    """
+    try:
+        grid, channels, entries = grid_of(value.shape, scales.shape)
+    except ValueError as error:
+        raise CheckpointError(_changed(name)) from error
+    ratio = (value.view(grid).double() / scales.cpu().double()).nan_to_num_(0, 0, 0).round_()
+    codes = ratio.to(torch.int32).permute(channels_first(scales)).reshape(channels, entries)
+    again = _decoded(codes.numpy(), grid, scales, value.dtype).view(value.shape)
+    if not torch.equal(again, value) or not torch.equal(again.signbit(), value.signbit()):
+        raise CheckpointError(_changed(name))
+    return codes
 
 
 def unpacked(record: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor | None, list[int]]:
@@ -89,7 +106,7 @@ def unpacked(record: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[Ten
             raise CheckpointError(f"what is packed of {name} is not bytes")
         limits.entries(record["shape"])
         try:
-            grid, channels, entries = _grid(record["shape"], scales.shape)
+            grid, channels, entries = grid_of(record["shape"], scales.shape)
         except ValueError as error:
             raise CheckpointError(f"{name}: {error}") from error
         widths = unpack_widths(depths.numpy(), channels)
@@ -106,7 +123,7 @@ def unpacked(record: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[Ten
     return value if kind == "buffer" else nn.Parameter(value, kind == "parameter"), scales, widths
 
 
-def _grid(shape: Sequence[int], scales: Sequence[int]) -> tuple[tuple[int, ...], int, int]:
+def grid_of(shape: Sequence[int], scales: Sequence[int]) -> tuple[tuple[int, ...], int, int]:
     """The weight's shape with groups apart, the number of channels, and of entries in each."""
     grid = tuple(shape)
     if len(scales) == len(shape) + 1 and shape and scales[0] and shape[0] % scales[0] == 0:
@@ -117,17 +134,14 @@ def _grid(shape: Sequence[int], scales: Sequence[int]) -> tuple[tuple[int, ...],
     return grid, channels, math.prod(grid) // max(1, channels)
 
 
-def _by_channel(values: Tensor, scales: Tensor) -> Tensor:
-    return values.permute(_channels_first(scales))
-
-
-def _channels_first(scales: Tensor) -> list[int]:
+def channels_first(scales: Tensor) -> list[int]:
+    """The order of dimensions in which those that make channels come first."""
     return sorted(range(scales.ndim), key=lambda dim: scales.shape[dim] == 1)
 
 
 def _decoded(codes: Any, grid: Sequence[int], scales: Tensor, dtype: torch.dtype) -> Tensor:
     """Whole numbers by channel, times scales, as the quantizer multiplies them."""
-    order = _channels_first(scales)
+    order = channels_first(scales)
     numbers = torch.from_numpy(np.ascontiguousarray(codes)).view([grid[dim] for dim in order])
     numbers = numbers.permute([order.index(dim) for dim in range(len(order))]).contiguous()
     return (numbers.to(scales.dtype) * scales.cpu()).to(dtype)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from scfx.errors import InputError, ScfxError
+from scfx.whole import whole
 
 #: The formats that `render` writes, by the ending of the file name.
 FORMATS = ("svg", "png", "pdf", "dot")
@@ -99,11 +99,8 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         ScfxError: The file can't be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        draft.write_bytes(data)
-        draft.replace(path)
+        with whole(path, lasting=False) as draft:
+            draft.write_bytes(data)
     except OSError as error:
         raise ScfxError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from scfx.errors import CheckpointError
 from scfx.saving.packing import digest
+from scfx.whole import whole
 
 #: What can go wrong when something is read that nobody has written like this.
 DAMAGE = (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError)
@@ -40,8 +40,6 @@ class Container:
     def write(self, path: str | os.PathLike[str], tensors: Mapping[str, Tensor], text: str) -> None:
         """Writes a file that appears at once and whole, or not at all.
 
-        It is written under another name beside it, brought to disk, and renamed.
-
         Args:
             path: The file; it is replaced if it exists.
             tensors: By name, in CPU memory, contiguous, no two in the same memory.
@@ -53,19 +51,8 @@ class Container:
             "content": text,
             "checksum": digest(tensors, text),
         }
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-        temporary.touch()
-        try:
-            mode = temporary.stat().st_mode  # safetensors puts a file in its place that only its owner can read
-            save_file(dict(tensors), temporary, metadata)
-            temporary.chmod(mode)
-            _to_disk(temporary)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _to_disk(path.parent)
+        with whole(Path(path)) as draft:
+            save_file(dict(tensors), draft, metadata)
 
     def read(self, path: Path) -> tuple[dict[str, Tensor], str]:
         """Returns the tensors, in CPU memory, and the text of a file, after its checksum has been found right.
@@ -105,12 +92,3 @@ class Container:
             length = int.from_bytes(file.read(8), "little")
         if length > self.most:
             raise ValueError(f"its header claims {length:,} bytes, and no more than {self.most:,} are read")
-
-
-def _to_disk(path: Path) -> None:
-    """Waits until a file's content, or a folder's list of names, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

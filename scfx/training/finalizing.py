@@ -66,6 +66,7 @@ def finalized(channels: ChannelGraph, fold: bool = True) -> fx.GraphModule:
     _drop_quantizers(root)
     if fold:
         _fold(graph, root, scales)
+    _note_inputs(graph, program)
     _plain_call(graph, program)
     graph.eliminate_dead_code()
     result = fx.GraphModule(root, graph, class_name="Compact")
@@ -96,6 +97,15 @@ def _drop_quantizers(root: nn.Module) -> None:
         for name, child in list(module.named_children()):
             if isinstance(child, Quantizer):
                 delattr(module, name)
+
+
+def _note_inputs(graph: fx.Graph, program: Program) -> None:
+    """Notes at each input what it was at capture, and which of its dimensions are free: exporting starts from that."""
+    placeholders = (node for node in graph.nodes if node.op == "placeholder")
+    for node, leaf in zip(placeholders, program.call.inputs, strict=True):
+        if leaf.shape is not None:
+            node.meta["example"] = leaf.example
+            node.meta["free"] = tuple(dim for dim, size in enumerate(leaf.shape) if size is None)
 
 
 def _plain_call(graph: fx.Graph, program: Program) -> None:

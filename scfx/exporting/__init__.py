@@ -1,0 +1,1 @@
+"""A finished network in the formats of other programs."""
