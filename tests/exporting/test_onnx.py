@@ -13,7 +13,6 @@ import scfx
 from scfx.demo.measuring import size_of
 from tests.exporting.networks import apart, bits_of, finalized, kinds, run
 from tests.files.networks import Mixed
-from tests.test_readme import python_blocks
 from tests.toys import Block
 
 Made = tuple[nn.Module, Any]
@@ -169,11 +168,3 @@ def test_nested_inputs_and_outputs_have_readable_names(tmp_path: Path) -> None:
     found, expected = run(path, given["x"], *given["pair"]), plain(given)
     for one, other in zip(found, (expected["batch_x"], *expected["relu"], expected["again"]), strict=True):
         assert torch.allclose(one, other, atol=1e-5)
-
-
-def test_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for _, block in python_blocks((Path(__file__).resolve().parents[2] / "docs/deploy.md").read_text()):
-        names: dict[str, Any] = {}
-        exec(block, names)
-        assert names["outputs"].shape == (5, 4)
