@@ -27,7 +27,7 @@ def whole(path: Path, lasting: bool = True) -> Iterator[Path]:
         draft.chmod(mode)
         if lasting:
             _to_disk(draft)
-        os.replace(draft, path)
+        draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
