@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from examples.records import read
-from examples.results import Run, grouped, name
+from examples.results import Run, baseline, grouped, name
 from examples.results_pictures import draw
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +37,7 @@ def all_groups(results: Path) -> list[list[Run]]:
 def picture(group: list[Run]) -> str:
     """The path of a picture, from the page; it stays when other runs are added."""
     first = group[0]
-    words = f"{first['model']} {first['recipe']['epochs']} epochs {first['data'].split(' to learn')[0]}"
+    words = f"{first['model']} {first['data'].split(' to learn')[0]}"
     slug = re.sub(r"\W+", "-", words.lower().replace(",", "")).strip("-")
     return f"results/{slug}.svg"
 
@@ -45,11 +45,10 @@ def picture(group: list[Run]) -> str:
 def section(group: list[Run]) -> str:
     """What is to be said about a network, in Markdown."""
     first = group[0]
-    recipe, setting = first["recipe"], first["setting"]
     lines = [
         f"## {first['model']}",
         "",
-        f"{first['data']}; {_several(recipe['epochs'], 'epoch')} in batches of {setting['batch_size']}, "
+        f"{first['data']}; in batches of {first['setting']['batch_size']}, "
         f"{first['dense']['weights']:,} weights. Before training: {first['measure']} {first['start_score']:.2f}.",
         "",
         f"| | {first['measure']} | weights left | bits left | bits a weight | with all else | "
@@ -68,11 +67,11 @@ def section(group: list[Run]) -> str:
 
 def _row(run: Run, group: list[Run]) -> str:
     dense, final = run["dense"], run["final"]
-    baseline = [other["score"] for other in group if not other["compressed"] and _seed(other) == _seed(run)]
-    difference = f" ({run['score'] - baseline[0]:+.2f})" if run["compressed"] and baseline else ""
+    other = baseline(run, group) if run["compressed"] else None
+    difference = f" ({run['score'] - other['score']:+.2f})" if other else ""
     seconds = ", ".join(f"{epoch['cpu_seconds']:.0f}" for epoch in run["epochs"])
     cells = [
-        name(run),
+        name(run, group),
         f"{run['score']:.2f}{difference}",
         _share(final["weights"], dense["weights"]),
         _share(final["weight_bits"], dense["weight_bits"]),
@@ -112,10 +111,6 @@ def _setting(group: list[Run]) -> str:
         )
         places += [place] if place not in places else []
     return f"{when} UTC; {'; '.join(places)}"
-
-
-def _seed(run: Run) -> int:
-    return int(run["recipe"]["seed"])
 
 
 def _share(part: float, whole: float) -> str:

@@ -20,7 +20,7 @@ SHOWN = 0.05
 
 @styled
 def draw(path: Path, group: list[Run]) -> Figure:
-    """Draws the runs of one network, the dense one among them, and makes the folder."""
+    """Draws the runs of one network, the dense ones among them, and makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     compressed = [run for run in group if run["compressed"]]
     shown = min(compressed, key=lambda run: abs(_share(run) - SHOWN), default=None)
@@ -29,7 +29,7 @@ def draw(path: Path, group: list[Run]) -> Figure:
     _scores(size, group)
     _seconds(time, group)
     if shown:
-        _layers(layers, shown)
+        _layers(layers, shown, name(shown, group))
     return written(figure, path)
 
 
@@ -41,24 +41,24 @@ def _scores(axes: Axes, group: list[Run]) -> None:
     for run in group:
         colour = COMPRESSED if run["compressed"] else DENSE
         axes.plot([100 * _share(run)], [run["score"]], "o", color=colour)
-    for run in group[:1]:
-        if not run["compressed"]:
-            axes.axhline(run["score"], color=DENSE, linewidth=0.8, linestyle="--", label="dense")
-            axes.legend(frameon=False)
+    dense = [run["score"] for run in group if not run["compressed"]]
+    if dense:
+        axes.axhline(max(dense), color=DENSE, linewidth=0.8, linestyle="--", label="dense")
+        axes.legend(frameon=False)
     axes.set(xscale="log", xlabel="bits left, % of 32 a weight", ylabel=group[0]["measure"])
     plain(axes)
 
 
 def _seconds(axes: Axes, group: list[Run]) -> None:
     runs = {
-        name(run): [{"epoch": epoch["number"], "seconds": epoch["cpu_seconds"]} for epoch in run["epochs"]]
+        name(run, group): [{"epoch": epoch["number"], "seconds": epoch["cpu_seconds"]} for epoch in run["epochs"]]
         for run in group
     }
     draw_lines(axes, runs, ["seconds"], "epoch", ends=False)
     axes.set(xlabel="epoch", ylabel="processor seconds", ylim=(0, None))
 
 
-def _layers(axes: Axes, run: Run) -> None:
+def _layers(axes: Axes, run: Run, called: str) -> None:
     names, before, after, texts = [], [], [], []
     for layer in run["layers"]:
         names.append(layer["name"])
@@ -68,4 +68,4 @@ def _layers(axes: Axes, run: Run) -> None:
     draw_bars(axes, names, before, after, texts)
     axes.set_xlim(0, 1.7 * max(before))
     axes.legend(loc="upper right", frameon=False)
-    axes.set_title(f"{name(run)}: {100 * _share(run):.1f} % of the bits", fontsize=8)
+    axes.set_title(f"{called}: {100 * _share(run):.1f} % of the bits", fontsize=8)

@@ -80,6 +80,7 @@ def run(subject: Subject, options: argparse.Namespace) -> Record:
     """Trains, prints every epoch, and adds the record to `<out>/<example>.jsonl`."""
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # decayed weights: a processor can be many times slower with these
     try:
         record, trained = _run(subject, recipe_from(options), compressed=not options.dense)
     finally:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from examples.records import read
-from examples.results import grouped, name
+from examples.results import baseline, grouped, name
 from examples.results_page import ROOT, all_groups, main, picture, text, write_page
 
 
@@ -47,17 +47,35 @@ _QUANTIZERS = {"quantizer_lr": 0.5, "quantizer_eps": 1e-3, "start_bits": 8.0, "p
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     runs = [run(True, 88.25, 180, gamma=0.5), run(False, 90.0, 3200), run(True, 89.5, 320, gamma=0.2, until=3.0)]
-    lines = [json.dumps(each) for each in [*runs, run(True, 70.0, 100, epochs=1)]]
+    lines = [json.dumps(each) for each in [*runs, run(True, 70.0, 100) | {"model": "Toy, other"}]]
     (tmp_path / "results").mkdir()
     (tmp_path / "results/toy.jsonl").write_text("\n".join(lines) + "\n")
     (tmp_path / "results/notes.md").write_text("# Notes\n\nHonest words.\n")
     return tmp_path / "results"
 
 
-def test_runs_that_can_be_compared_stand_together(folder: Path) -> None:
-    short, long = grouped(read(folder / "toy.jsonl"))
-    assert [name(each) for each in long] == ["dense", "gamma 0.2, until 3 bits", "gamma 0.5"]
-    assert [each["score"] for each in short] == [70.0]
+def test_runs_of_a_network_stand_together(folder: Path) -> None:
+    group, other = grouped(read(folder / "toy.jsonl"))
+    assert [name(each, group) for each in group] == ["dense", "gamma 0.2, until 3 bits", "gamma 0.5"]
+    assert [each["score"] for each in other] == [70.0]
+
+
+def test_names_say_what_differs() -> None:
+    taught = run(True, 84.0, 180, epochs=8, teacher_share=0.7)
+    group = [run(False, 80.0, 3200), run(False, 85.0, 3200, epochs=8), taught]
+    names = [name(each, group) for each in group]
+    assert names == ["dense, 2 epochs", "dense, 8 epochs", "gamma 0, 8 epochs, 70% from a teacher"]
+
+
+def test_a_run_is_compared_with_the_dense_one_that_was_trained_alike_or_else_with_the_best() -> None:
+    dense = [run(False, 80.0, 3200), run(False, 85.0, 3200, epochs=8), run(False, 99.0, 3200, epochs=8, seed=1)]
+
+    def score(**recipe: Any) -> float | None:
+        other = baseline(run(True, 70.0, 180, **recipe), dense)
+        return other["score"] if other else None
+
+    assert [score(), score(epochs=8), score(epochs=5), score(epochs=8, lr=0.2)] == [80.0, 85.0, 85.0, 85.0]
+    assert score(seed=2) is None
 
 
 def test_the_page_says_it_all(folder: Path) -> None:
