@@ -188,7 +188,8 @@ class CompressedModule(Executable):
         Args:
             lr: Learning rate of weights, biases and norm parameters; their eps is 1e-5.
             weight_decay: L2 of the weights; biases, norms and quantizers have none.
-            quantizer_lr, quantizer_eps: Of the quantizers; the large eps keeps the first steps of the bit depths small.
+            quantizer_lr: Learning rate of the quantizers.
+            quantizer_eps: Their eps; a large one keeps the first steps of the bit depths small.
         """
         return param_groups(self, lr, weight_decay, quantizer_lr, quantizer_eps)
 

@@ -1,6 +1,6 @@
 """Branches on whether values are finite, which models take against overflow: a graph goes the way of finite ones.
 
-That values are finite is what the whole library rests on (docs/design.md, section 5). Where they are not, the model
+That values are finite is what the whole library rests on (docs/exactness.md). Where they are not, the model
 would have done something else, such as clamping; the caller is told so.
 """
 

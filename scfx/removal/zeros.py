@@ -50,7 +50,7 @@ def removable(
 ) -> dict[Var, Mask]:
     """For each axis, the channels that contribute nothing at any sink of the graphs of these modes, unless `excused`.
 
-    Removing any of them, alone or together, leaves every other value as it was (docs/design.md, section 5), once what
+    Removing any of them, alone or together, leaves every other value as it was (docs/exactness.md), once what
     is excused has been made up for, and if only the `kept` channels are kept.
     """
     masks = {axis: np.ones(axis.size, bool) for axis in axes}
