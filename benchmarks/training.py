@@ -255,6 +255,12 @@ def machine() -> str:
     )
 
 
+def put(text: str, file: Path, mark: str) -> None:
+    """Replaces what stands between two marks of a file."""
+    before, _, after = file.read_text().split(mark)
+    file.write_text(f"{before}{mark}\n{text}\n{mark}{after}")
+
+
 def main() -> None:
     """Print the table, or write it between the marks of a file."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -267,8 +273,7 @@ def main() -> None:
     text = f"{table(headings, [of(name) for name in options.names or MODELS])}\n{machine()}\n"
     print(text)
     if options.write:
-        before, _, after = options.write.read_text().split(MARK)
-        options.write.write_text(f"{before}{MARK}\n{text}\n{MARK}{after}")
+        put(text, options.write, MARK)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from scfx.files import limits
 from scfx.files.graphs import graph_from_json, graph_to_json
 from scfx.files.structures import structure_from_json, structure_to_json
 from scfx.files.weights import packed, unpacked
+from scfx.passes.in_place import written_in_place
 from scfx.passes.write_out_autocast import RegionTracer
 
 
@@ -69,7 +70,8 @@ def from_text(text: str, tensors: dict[str, Tensor], size: int, device: torch.de
     if len(lines) > 1:
         graph._tracer_cls = RegionTracer
     _set_call(graph, content["call"])
-    result = fx.GraphModule(root, graph, class_name="Compact")
+    with written_in_place(graph, final=True):
+        result = fx.GraphModule(root, graph, class_name="Compact")
     result.meta["bits"], result.meta["scales"] = bits, scales
     return result.eval()
 

@@ -18,6 +18,7 @@ from scfx.passes.evaluate_constants import EvaluateConstants
 from scfx.passes.finalize import DropQuantizers, WriteOutCounted, WriteOutLookups, WriteOutMerges
 from scfx.passes.fold_affine import FoldAffine
 from scfx.passes.grouped_products import WriteOutGrouped
+from scfx.passes.in_place import written_in_place
 from scfx.passes.prune import Prune
 from scfx.passes.share_constants import ShareConstants
 from scfx.passes.write_out_autocast import WriteOutAutocast
@@ -69,7 +70,8 @@ def finalized(channels: ChannelGraph, fold: bool = True) -> fx.GraphModule:
     _note_inputs(graph, program)
     _plain_call(graph, program)
     graph.eliminate_dead_code()
-    result = fx.GraphModule(root, graph, class_name="Compact")
+    with written_in_place(graph, final=fold):
+        result = fx.GraphModule(root, graph, class_name="Compact")
     result.meta["bits"], result.meta["scales"] = bits, scales
     return result.eval()
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -98,3 +99,37 @@ def test_a_removal_keeps_it_so_and_the_graph_is_functional() -> None:
     for training, before in ((False, expected[1]), (True, expected[0])):
         assert counted(net.train(training)) == (3, 0)
         assert torch.allclose(net(X), before)
+
+
+class Activations(nn.Module):
+    """Each activation behind a layer of its own, and one whose input has another reader."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        kinds = (nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.SiLU, nn.Hardswish, nn.GELU)
+        self.layers = nn.ModuleList(nn.Sequential(nn.Linear(6, 6), kind()) for kind in kinds)
+        self.twice = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        y: Tensor = self.twice(x)
+        return y - torch.relu(y)
+
+
+def test_at_the_end_activations_write_in_place(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 6, dtype=torch.float64)
+    net = scfx.compress(Activations().double(), x, dynamic=False, quantize=False).eval()
+    whole, final = net.finalize(fold=False), net.finalize()
+    scfx.save(final, tmp_path / "net")
+    loaded = scfx.load(tmp_path / "net")
+    assert "_.default" not in whole.code
+    for each in (final, loaded):
+        assert each.code.count("_.default(") == 7
+        assert not any(str(node.target).endswith("_.default") for node in each.graph.nodes)
+        assert torch.equal(each(x), whole(x))
+        each(x).sum().backward()
+        for name, parameter in whole.named_parameters():
+            (expected,) = torch.autograd.grad(whole(x).sum(), parameter)
+            torch.testing.assert_close(each.get_parameter(name).grad, expected, rtol=1e-12, atol=1e-12)
