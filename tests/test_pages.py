@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -95,10 +96,20 @@ def analysed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(command, "analysed", analysed)
 
 
-@pytest.mark.usefixtures("analysed_once")
-@pytest.mark.parametrize("page", alone())
-def test_blocks_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A page runs in a folder of its own, and imports the files that it makes there."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.usefixtures("analysed_once", "own_folder")
+@pytest.mark.parametrize("page", alone())
+def test_blocks_run(page: str) -> None:
     with AROUND.get(page, contextlib.nullcontext)():
         names = run(page, skipped=LONG)
     if page in TRAINED:
