@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import scfx
+from scfx.commands.compress import compress
 from scfx.commands.demo import demo
 from scfx.commands.explain import explain
 from scfx.commands.graph import graph
@@ -43,7 +44,7 @@ def _options(
     """Neural networks that compress themselves while they train."""
 
 
-for _command in (inspect, explain, graph, size, demo):
+for _command in (inspect, explain, graph, compress, size, demo):
     app.command(epilog=EPILOG)(_command)
 
 

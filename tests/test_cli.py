@@ -38,7 +38,7 @@ def test_help_says_how_commands_end_and_that_a_file_is_run(command: str) -> None
     text = " ".join(call(command, "--help").out.replace("│", " ").split())
     assert "Naming a file runs the code in it." in text
     assert "nothing is downloaded" in text
-    for status in ("0 fine", "1 the model could not be made, captured or drawn", "2 wrong usage"):
+    for status in ("0 fine", "1 the model could not be made, captured, drawn, trained or saved", "2 wrong usage"):
         assert status in text
 
 

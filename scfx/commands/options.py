@@ -48,4 +48,4 @@ TrainAsEval = Annotated[
     ),
 ]
 
-EPILOG = "Exit status: 0 fine; 1 the model could not be made, captured or drawn; 2 wrong usage."
+EPILOG = "Exit status: 0 fine; 1 the model could not be made, captured, drawn, trained or saved; 2 wrong usage."

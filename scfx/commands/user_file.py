@@ -23,19 +23,36 @@ class UserCodeError(ScfxError, RuntimeError):
 
 
 def made_by(path: Path, name: str) -> tuple[nn.Module, Any]:
-    """Runs a file, calls its function, and returns the model and the example inputs, None where it gives none.
+    """The model that a function of a file returns, and the example inputs, None where it gives none.
 
     Args:
-        path: The file. Its folder is searched for what it imports, as when Python runs it.
-        name: A function without arguments that returns a model or (model, example inputs); or a model.
+        path, name: As in `returned_by`, of a function that returns a model or (model, example inputs); or of a model.
 
     Raises:
         UsageError: The file or the function isn't there, or the function returns something else.
         UserCodeError: The file or the function raised an error.
     """
+    made = returned_by(path, name)
+    model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"{path}: {name}() returns {kind(made)}, but should return a model or (model, example_inputs)")
+    return model, inputs
+
+
+def returned_by(path: Path, name: str) -> Any:
+    """Runs a file, calls its function, and returns what that returns.
+
+    Args:
+        path: The file. Its folder is searched for what it imports, as when Python runs it.
+        name: A function without arguments; or a model, which is what is returned then.
+
+    Raises:
+        UsageError: The file or the function isn't there.
+        UserCodeError: The file or the function raised an error.
+    """
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
-    module = _guarded(path, f"{path.name}", lambda: _run(path))
+    module = guarded(path, f"{path.name}", lambda: _run(path))
     own = {
         key: value
         for key, value in vars(module).items()
@@ -57,13 +74,8 @@ def made_by(path: Path, name: str) -> tuple[nn.Module, Any]:
             raise UsageError(
                 f"{path}: {name}() needs the argument {needed}; what makes the model has to work without arguments"
             )
-        made = _guarded(path, f"{name}()", own[name])
-    model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
-    if not isinstance(model, nn.Module):
-        raise UsageError(
-            f"{path}: {name}() returns {_kind(made)}, but should return a model or (model, example_inputs)"
-        )
-    return model, inputs
+        made = guarded(path, f"{name}()", own[name])
+    return made
 
 
 def _run(path: Path) -> ModuleType:
@@ -81,10 +93,12 @@ def _run(path: Path) -> ModuleType:
     return module
 
 
-def _guarded(path: Path, what: str, call: Callable[[], Any]) -> Any:
+def guarded(path: Path, what: str, call: Callable[[], Any]) -> Any:
     """Calls the user's code; its error with the line of the file, and where it was raised if that is elsewhere."""
     try:
         return call()
+    except ScfxError:  # which says what is wrong
+        raise
     except (Exception, SystemExit) as error:
         if isinstance(error, SyntaxError) and error.filename:
             where = [f"{error.filename}:{error.lineno}: {(error.text or '').strip()}"]
@@ -111,5 +125,6 @@ def _needed(function: Any) -> str:
     return ", ".join(p.name for p in parameters if p.default is p.empty and p.kind not in kinds)
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
+    """What something is, in words."""
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
