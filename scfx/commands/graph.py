@@ -34,6 +34,17 @@ def graph(
             show_default=False,
         ),
     ],
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--of",
+            metavar="NAME",
+            help="What to draw: the path of a module, for its inside ('' is all of the model, nothing folded), or a "
+            "dim, as fc.weight[1], for all that is coupled with it. Without it, the whole model with blocks that "
+            "repeat folded.",
+            show_default=False,
+        ),
+    ] = None,
     inputs: Inputs = None,
     outputs: Outputs = None,
     mode: Annotated[DrawnMode, typer.Option(help="Draw what the model computes in this mode.")] = DrawnMode.eval,
@@ -43,5 +54,5 @@ def graph(
     check_drawable(out)  # before the analysis, which takes a while
     found = analysed(model, inputs or (), outputs or (), train_as_eval)
     drawn: Mode = "train" if mode is DrawnMode.train else "eval"
-    render(found.graph, out, drawn)
+    render(found.graph, out, of, mode=drawn)
     typer.echo(f"Written to {out}")

@@ -168,11 +168,24 @@ class ChannelGraph:
 
         return to_networkx(self)
 
-    def render(self, path: str | PathLike[str]) -> None:
-        """Draws the graph with graphviz, clustered by module path; the ending of `path` chooses the format."""
+    def render(self, path: str | PathLike[str], of: str | None = None, before: ChannelGraph | None = None) -> None:
+        """Draws the graph with graphviz, clustered by module path; the ending of `path` chooses the format.
+
+        Args:
+            path: The file: .svg, .png, .pdf or .dot.
+            of: None: the whole model, with repeated blocks folded. The path of a module: its inside; "" is all of the
+                model, unfolded. A dim, as "fc.weight[1]": the axis that runs along it, with every operator on its way.
+            before: The graph of the same model before it lost channels: sizes are shown as both, lines as wide as the
+                share that is left.
+
+        Raises:
+            InputError: The ending stands for no format, or `before` is the graph of another model.
+            UnknownNameError: `of` names nothing.
+            ScfxError: pygraphviz is missing, graphviz failed, or the file can't be written.
+        """
         from scfx.reporting.drawing import render
 
-        render(self, path)
+        render(self, path, of, before)
 
     def __iter__(self) -> Iterator[Axis]:
         return iter(self.axes)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from scfx.capture.program import MODES, Mode
 from scfx.reporting.coupled import prunable_indices
-from scfx.reporting.drawing_dot import dot_source
 from scfx.reporting.drawing_layout import check_drawable, draw, write_whole
 from scfx.reporting.flow import Place, flow
+from scfx.reporting.pictures import Pictures
 from scfx.reporting.wording import dim_text, group_axes
 from scfx.signatures.call import Dims
 from scfx.terms.dims import variables
@@ -94,24 +94,35 @@ def to_networkx(graph: ChannelGraph) -> nx.MultiDiGraph:
     return result
 
 
-def render(graph: ChannelGraph, path: str | PathLike[str], mode: Mode = "eval") -> None:
+def render(
+    graph: ChannelGraph,
+    path: str | PathLike[str],
+    of: str | None = None,
+    before: ChannelGraph | None = None,
+    mode: Mode = "eval",
+) -> None:
     """Draws one graph of a model into a file, clustered by module path, a colour for each prunable axis.
 
-    The sizes are those of the moment, so that pictures from before and after pruning can be laid side by side; an axis
-    has the same colour in both, and lines are as wide as there are channels on them (on a logarithmic scale).
+    The sizes are those of the moment. An axis has the same colour before and after pruning.
 
     Args:
         graph: The channel graph.
-        path: The file. Its ending chooses the format: .svg, .png, .pdf or .dot. It is written whole or not at all.
+        path: The file. Its ending chooses the format: .svg, .png, .pdf, .dot or .html. It is written whole or not at
+            all. An .html page has all zooms.
+        of: What is drawn. None: the whole model, with repeated blocks folded. The path of a module: its inside; "" is
+            all of the model, nothing folded. A dim, as "fc.weight[1]": the axis that runs along it, by all operators.
+        before: The graph of the same model before it lost channels, to compare with.
         mode: The graph to draw.
 
     Raises:
-        InputError: The ending stands for no format.
+        InputError: The ending stands for no format, or `before` is the graph of another model.
+        UnknownNameError: `of` names nothing.
         ScfxError: pygraphviz is missing, graphviz failed, or the file can't be written.
     """
     target = Path(path)
     form = check_drawable(target)
-    write_whole(target, draw(dot_source(graph, mode), form))
+    pictures = Pictures(graph, before, mode)
+    write_whole(target, draw(pictures.of(of).source, form))
 
 
 def _made(place: Place) -> Dims:

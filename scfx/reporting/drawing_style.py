@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping
+from html import escape
 
 from scfx.graph.channels import Axis, ChannelGraph
 from scfx.terms.dims import Var
@@ -12,14 +13,14 @@ from scfx.terms.dims import Var
 GREY = "#8c8c8c"
 DARK = "#333333"
 
-#: Between sizes, and between the factors of one dimension.
-TIMES, DOT = " \N{MULTIPLICATION SIGN} ", "\N{MIDDLE DOT}"
+#: Between sizes.
+TIMES = " \N{MULTIPLICATION SIGN} "
 
 #: Operators that join branches, by the sign that stands for them.
 SIGNS = {"add": "+", "mul": TIMES.strip(), "cat": "cat", "stack": "stack", "sub": "\N{MINUS SIGN}", "matmul": "@"}
 
-#: A space as wide as a digit.
-_FIGURE_SPACE = "\N{FIGURE SPACE}"
+#: Digits above the line.
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 #: The golden ratio: steps of it around the circle of hues come near each other as late as possible.
 _STEP = 0.6180339887498949
@@ -82,15 +83,32 @@ def sized(text: str, points: int) -> str:
     return f'<font point-size="{points}">{text}</font>'
 
 
-def table(lines: list[str]) -> Html:
-    """Lines of HTML-like text, one below the other."""
-    rows = "".join(f'<tr><td align="left">{line}</td></tr>' for line in lines)
-    return Html(f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1">{rows}</table>')
+def cell(text: str, columns: int = 1) -> str:
+    """A table cell of HTML-like text."""
+    span = f' colspan="{columns}"' if columns > 1 else ""
+    return f'<td align="left"{span}>{text}</td>'
 
 
-def legend_line(colour: str, number: str, text: str) -> str:
-    """A swatch, a number flush right, and text."""
-    return sized(f"{coloured('■■', colour)}  {number.rjust(5, _FIGURE_SPACE)}  {text}", 10)
+def chip_cell(name: str, text: str, colours: list[str], tip: str) -> str:
+    """A table cell that looks like a chip: in the colours of its axes; grey and dashed if all of them are pinned."""
+    style = "rounded,dashed" if colours == [GREY] else "rounded"
+    tints = [tint(colour, 0.75) for colour in colours[:2]]
+    fill = tints[0] if len(tints) == 1 else f"{tints[0]};0.5:{tints[1]}"
+    look = f'border="1" cellpadding="2" style="{style}" color="{colours[0]}" bgcolor="{fill}"'
+    return f'<td {look} id="{name}" title="{escape(tip)}">{sized(text, 10)}</td>'
+
+
+def rows(lines: list[str], colour: str = "", fill: str = "", whole: bool = False) -> Html:
+    """Lines of HTML-like text, one below the other, in a frame where it has a colour; `whole`: lines are cells."""
+    body = "".join(f"<tr>{line if whole else cell(line)}</tr>" for line in lines)
+    frame = f'border="1" style="rounded" color="{colour}" bgcolor="{fill}"' if colour else 'border="0"'
+    padding = 'cellspacing="1" cellpadding="2"' if colour else 'cellspacing="0" cellpadding="1"'
+    return Html(f'<table {frame} cellborder="0" {padding}>{body}</table>')
+
+
+def raised(number: int) -> str:
+    """The number of a note, above the line."""
+    return f" {str(number).translate(_RAISED)}"
 
 
 def quoted(text: str) -> str:

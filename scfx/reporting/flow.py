@@ -143,6 +143,15 @@ def calls_of(node: fx.Node) -> tuple[str, ...]:
     return tuple(calls)
 
 
+def classes(everything: Flow) -> dict[str, str]:
+    """For each module path the name of its class, where anything is computed in it."""
+    stacks = (
+        node.meta.get("nn_module_stack") or {} for place in everything.places.values() for node in place.nodes.values()
+    )
+    entries = (entry for stack in stacks for entry in stack.values())
+    return {str(path).split("@")[0]: str(getattr(kind, "__name__", kind)).rpartition(".")[2] for path, kind in entries}
+
+
 class _Builder:
     """Adds one graph after the other; the eval graph first, so that names are those of the eval graph."""
 

@@ -15,6 +15,15 @@ def test_the_graph_of_a_mode_is_written(models: str, tmp_path: Path) -> None:
     assert picture.read_text().startswith("digraph")
 
 
+def test_a_part_can_be_drawn(models: str, tmp_path: Path) -> None:
+    picture = tmp_path / "x.dot"
+    assert call("graph", f"{models}:bare", "--input", "2x4", "-o", str(picture), "--of", "0.weight[0]").status == 0
+    assert "0.weight[0]</b>" in picture.read_text()
+    assert "nowhere" in refused(
+        "graph", f"{models}:bare", "--input", "2x4", "-o", str(picture), "--of", "nowhere", status=2
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "status", "message"),
     [("x.jpg", 2, "has to end in one of .svg, .png"), ("nowhere/x.svg", 1, "there is no directory")],

@@ -8,13 +8,20 @@ import pytest
 import torch
 
 import scfx
-from scfx.errors import InputError, ScfxError
+from scfx.capture.program import Mode
+from scfx.errors import InputError, ScfxError, UnknownNameError
+from scfx.graph.channels import ChannelGraph
 from scfx.reporting import drawing_layout
 from scfx.reporting.drawing import render
-from scfx.reporting.drawing_dot import dot_source
 from scfx.reporting.drawing_style import palette
+from scfx.reporting.pictures import Pictures
 from tests.graphs import graph_of
 from tests.toys import Residual
+
+
+def dot_source(graph: ChannelGraph, mode: Mode, of: str | None = "") -> str:
+    return Pictures(graph, None, mode).of(of).source
+
 
 # ---------------------------------------------------------------------- networkx
 
@@ -110,7 +117,7 @@ def test_nothing_of_graphviz_reaches_the_terminal(tmp_path: Path, capfd: pytest.
 def test_parameters_are_lines_of_their_operator() -> None:
     source = dot_source(graph_of("residual"), "eval")
     assert "stem.0.weight" not in [line.split('"')[1] for line in source.splitlines() if line.startswith('"')]
-    assert "weight, bias  " in source
+    assert "weight, bias</td>" in source
 
 
 def test_both_modes_can_be_drawn(tmp_path: Path) -> None:
@@ -120,10 +127,9 @@ def test_both_modes_can_be_drawn(tmp_path: Path) -> None:
     assert "dropout" not in (tmp_path / "eval.dot").read_text()
 
 
-def test_each_call_of_a_module_has_its_own_frame() -> None:
+def test_each_call_of_a_module_is_drawn() -> None:
     source = dot_source(graph_of("twice"), "eval")
-    assert source.count("subgraph") == 2
-    assert "call 2</font>" in source
+    assert source.count("call 2</font>") == 1
     assert "used 2 times" in source
 
 
@@ -153,23 +159,69 @@ def test_sizes_are_those_of_the_moment() -> None:
         for parameter in net[0].parameters():
             parameter[:3] = 0
     compressed = scfx.compress(net, torch.randn(2, 3), quantize=False)
-    assert "linear: any x 8" in _tips(compressed)
+    before = compressed.channels
+    assert "input: any x 8\\n" in dot_source(before, "eval")
     compressed.prune()
-    assert "linear: any x 5" in _tips(compressed)
+    assert "input: any x 5\\n" in dot_source(compressed.channels, "eval")
+    assert "8 → 5" in Pictures(compressed.channels, before, "eval").of(None).source
+    with pytest.raises(InputError, match=r"0\.weight is smaller there"):
+        compressed.channels.render("x.dot", before=scfx.channel_graph(smaller(), torch.randn(2, 3)))
+    with pytest.raises(InputError, match=r"stem\.0\.weight is not there"):
+        graph_of("residual").render("x.dot", before=graph_of("grouped"))
 
 
-def _tips(net: scfx.CompressedModule) -> str:
-    return dot_source(net.channels, "eval").replace("self: ", "linear: ")
+def smaller() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
 
 
 @pytest.mark.slow
 @pytest.mark.zoo
 def test_a_large_network_is_drawn_whole(tmp_path: Path) -> None:
-    graph_of("resnet50").render(tmp_path / "graph.svg")
+    graph_of("resnet50").render(tmp_path / "graph.svg", of="")
     picture = (tmp_path / "graph.svg").read_text()
     assert all(
         f"layer{stage}.{block}" in picture for stage, blocks in enumerate((3, 4, 6, 3), 1) for block in range(blocks)
     )
+
+
+def test_repeated_blocks_are_drawn_once() -> None:
+    graph = graph_of("bottlenecks")
+    view = Pictures(graph, None, "eval").zooms.model()
+    (block,) = [node for node in view.nodes.values() if len(node.places) > 1]
+    assert block.id == "block layer3 layer3.1"
+    assert view.copies[block.block] == tuple(("layer3", f"layer3.{number}") for number in range(1, 5))
+    source = dot_source(graph, "eval", None)
+    assert "<b>layer3.1 to layer3.4</b>" in source or "<b>1 to 4</b>" in source
+    assert "layer3.2.conv1" not in source
+    assert source.count(" -> ") <= dot_source(graph, "eval", "").count(" -> ") - 3 * 8
+
+
+def test_a_module_is_drawn_with_what_it_is_connected_to() -> None:
+    source = dot_source(graph_of("residual"), "eval", "block2")
+    assert "from block1" in source
+    assert "to branch" in source
+    assert "head" not in source
+    with pytest.raises(UnknownNameError, match="block1"):
+        dot_source(graph_of("residual"), "eval", "block7")
+
+
+def test_an_axis_is_drawn_with_all_operators_on_its_way() -> None:
+    graph = graph_of("residual")
+    source = dot_source(graph, "eval", "stem.0.weight[0]")
+    assert "relu" in source, "the other zooms leave out what only passes on"
+    assert "<b>block2</b>" in source
+    assert "head" not in source
+    assert "relu</font>" not in dot_source(graph, "eval", "")
+    with pytest.raises(InputError, match="there is no dimension 4"):
+        dot_source(graph, "eval", "stem.0.weight[4]")
+    with pytest.raises(InputError, match=r"head\.weight\[1\] is not one axis but 16 \+ 8: draw one of its axes"):
+        dot_source(graph, "eval", "head.weight[1]")
+
+
+def test_pins_are_marked_with_notes() -> None:
+    source = dot_source(graph_of("residual"), "eval", None)
+    assert "¹ pinned: model output" in source
+    assert ">10 ¹</font>" in source
 
 
 def test_a_dense_block_is_drawn_without_its_tangle() -> None:
