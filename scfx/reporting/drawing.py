@@ -107,8 +107,7 @@ def render(
 
     Args:
         graph: The channel graph.
-        path: The file. Its ending chooses the format: .svg, .png, .pdf, .dot or .html. It is written whole or not at
-            all. An .html page has all zooms.
+        path: The file. Its ending chooses the format: .svg, .png, .pdf or .dot. It is written whole or not at all.
         of: What is drawn. None: the whole model, with repeated blocks folded. The path of a module: its inside; "" is
             all of the model, nothing folded. A dim, as "fc.weight[1]": the axis that runs along it, by all operators.
         before: The graph of the same model before it lost channels, to compare with.
