@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -25,6 +26,10 @@ ELSEWHERE = {
     "LICENSE": "license.txt",
 }
 
+#: What a browser loads by itself, as pictures, scripts, styles and fonts, from another machine.
+OTHER_MACHINE = r"""["']?(?:https?:)?//"""
+FETCHED = re.compile(rf"<(?!a\b)\w+[^>]*\b(?:src|href)={OTHER_MACHINE}[^>]*>|url\({OTHER_MACHINE}[^)]*\)")
+
 LINK = re.compile(r"(?<=\]\()(?P<path>[^)#:\s]+)")
 
 
@@ -38,6 +43,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Leads the links of a page to where the files lie in the site."""
     return led(markdown, page.file.src_uri, set(files.src_uris))
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Refuses a page that would fetch something from elsewhere."""
+    fetched = FETCHED.search(output)
+    if fetched:
+        raise PluginError(f"{page.file.src_uri} would fetch something from elsewhere: {fetched[0]}")
+    return output
 
 
 def led(markdown: str, page: str, known: set[str]) -> str:

@@ -162,11 +162,11 @@ def staircase(x: Tensor, bits: float, exponent: float) -> Tensor:
     return quantized[0]
 
 
-def main() -> None:
-    """Draws them all."""
+def main(folder: Path = HERE) -> None:
+    """Draws them all into a folder."""
     with style():
         for draw in (axis, terms, signature, cases, quantizer):
-            written(draw(), HERE / f"diagram-{draw.__name__}.svg")
+            written(draw(), folder / f"diagram-{draw.__name__}.svg")
 
 
 if __name__ == "__main__":

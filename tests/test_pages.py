@@ -17,7 +17,8 @@ import torch.distributed as dist
 import yaml
 
 import scfx
-from docs.hooks import ELSEWHERE, led
+from docs import make_diagrams
+from docs.hooks import ELSEWHERE, FETCHED, led
 from scfx import CompressedModule
 from scfx.commands import explain, graph, inspect, models
 from scfx.signatures import TABLE
@@ -181,3 +182,33 @@ def test_links_are_led_to_where_files_lie_in_the_site() -> None:
     # What is not in the site stays as it is, so that mkdocs finds that it leads nowhere.
     as_it_is = "[y](scfx/module.py) [z](https://example.org/docs/design.md) [w](#why)"
     assert led(as_it_is, "index.md", known) == as_it_is
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<script src="https://example.org/x.js"></script>',
+        "<img alt='x' src='//example.org/x.png'>",
+        '<link rel="stylesheet" href="http://example.org/x.css">',
+        '<style>@import url("https://example.org/x.css");</style>',
+    ],
+)
+def test_a_page_that_fetches_something_from_elsewhere_is_refused(html: str) -> None:
+    assert FETCHED.search(f"<p>{html}</p>")
+
+
+@pytest.mark.parametrize("html", ['<a class="x" href="https://example.org">y</a>', '<img src="x.svg">', "// https://x"])
+def test_links_and_what_is_beside_a_page_are_not(html: str) -> None:
+    assert not FETCHED.search(html)
+
+
+def test_every_picture_is_shown_somewhere() -> None:
+    shown = {(ROOT / page).parent.joinpath(link).resolve() for page in PAGES for link in links(page)}
+    pictures = {path for ending in ("svg", "png") for path in (ROOT / "docs").glob(f"**/*.{ending}")}
+    assert pictures
+    assert not pictures - shown
+
+
+def test_the_diagrams_are_those_that_the_script_draws(tmp_path: Path) -> None:
+    make_diagrams.main(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in (ROOT / "docs").glob("diagram-*.svg")}
