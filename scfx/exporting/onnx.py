@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from scfx.capture.quiet import quiet
 from scfx.errors import ExportError, ScfxError
@@ -70,7 +71,9 @@ def _model(net: fx.GraphModule, example: Example, opset: int) -> Any:
     """The network as an `onnx.ModelProto`."""
     import onnx_ir as ir
 
-    with warnings.catch_warnings(), quiet():
+    # torch takes other code for attention by sizes and settings, which leaves other layouts in memory. All steps of an
+    # export have to see the same one, or what could be viewed in one can't be in the next.
+    with warnings.catch_warnings(), quiet(), sdpa_kernel(SDPBackend.MATH):
         warnings.simplefilter("ignore")
         try:
             exported = torch.export.export(net, (), example.arguments, dynamic_shapes=example.sizes(), strict=False)

@@ -1,107 +1,32 @@
 """ONNX Runtime computes what the network does, from a file that is small; its sizes, names and types are as said."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import onnx_ir
-import pytest
 import torch
-from torch import Tensor, fx, nn
+from torch import nn
 
 import scfx
 from scfx.demo.measuring import size_of
 from tests.exporting.networks import apart, bits_of, finalized, kinds, run
 from tests.files.networks import Mixed
-from tests.toys import Block
-
-Made = tuple[nn.Module, Any]
 
 
-def ids(count: int, length: int) -> Tensor:
-    return torch.randint(1, 20, (count, length), generator=torch.Generator().manual_seed(count))
-
-
-def vit() -> Made:
-    from timm.models import VisionTransformer
-
-    model = VisionTransformer(img_size=8, patch_size=4, embed_dim=8, depth=1, num_heads=2, num_classes=5)
-    return model, torch.randn(2, 3, 8, 8)
-
-
-def bert() -> Made:
-    from transformers import BertConfig, BertForSequenceClassification
-
-    sizes: dict[str, Any] = {
-        "hidden_size": 8,
-        "num_hidden_layers": 1,
-        "intermediate_size": 12,
-    }
-    config = BertConfig(vocab_size=20, num_attention_heads=2, max_position_embeddings=16, **sizes)
-    return BertForSequenceClassification(config), {"input_ids": ids(2, 7), "attention_mask": torch.ones(2, 7).long()}
-
-
-def gpt() -> Made:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    sizes: dict[str, Any] = {"n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16}
-    config = GPT2Config(vocab_size=20, use_cache=False, bos_token_id=0, eos_token_id=0, **sizes)
-    return GPT2LMHeadModel(config), ids(2, 7)
-
-
-def image(count: int, length: int) -> tuple[Tensor, ...]:
-    return (torch.randn(count, 3, 8, 8),)
-
-
-def text(count: int, length: int) -> tuple[Tensor, ...]:
-    return (ids(count, length),)
-
-
-def padded(count: int, length: int) -> tuple[Tensor, ...]:
-    mask = torch.ones(count, length, dtype=torch.int64)
-    mask[-1, length // 2 :] = 0
-    return ids(count, length), mask
-
-
-@pytest.mark.parametrize(
-    ("make", "inputs", "output"), [(vit, image, "output"), (bert, padded, "logits"), (gpt, text, "logits")]
-)
-def test_transformers(
-    make: Callable[[], Made], inputs: Callable[[int, int], tuple[Tensor, ...]], output: str, tmp_path: Path
-) -> None:
-    plain = finalized(*make())
-    path = tmp_path / "net.onnx"
-    scfx.export_onnx(plain, path)
-    for count, length in ((1, 7), (2, 7), (5, 9)):
-        assert apart(path, plain, *inputs(count, length)) < 1e-4
-    assert set(kinds(path)) == set(plain.meta["scales"])
-    assert [value.name for value in onnx_ir.load(path).graph.outputs] == [output]
-
-
-@pytest.fixture(scope="module")
-def residual() -> fx.GraphModule:
-    torch.manual_seed(0)
-    return finalized(Block(1, 6), torch.randn(2, 1, 8, 8))
-
-
-def test_a_residual_network_with_batch_norm(residual: fx.GraphModule, tmp_path: Path) -> None:
-    path = tmp_path / "net.onnx"
-    scfx.export_onnx(residual, path)
-    for shape in ((1, 1, 8, 8), (2, 1, 8, 8), (3, 1, 12, 10)):
-        assert apart(path, residual, torch.randn(shape)) < 1e-4
-    model = onnx_ir.load(path)
-    assert list(map(str, model.graph.inputs[0].shape or ())) == ["batch", "1", "x_2", "x_3"]
-    assert {node.op_type for node in model.graph} >= {"DequantizeLinear", "Conv"}
-    assert b".py" not in path.read_bytes(), "a path of this machine"
-    assert [*tmp_path.iterdir()] == [path]
-
-
-def test_what_was_saved_and_loaded(residual: fx.GraphModule, tmp_path: Path) -> None:
-    scfx.save(residual, tmp_path / "net.scfx")
-    loaded = scfx.load(tmp_path / "net.scfx")
-    for net, name in ((residual, "a"), (loaded, "b")):
-        scfx.export_onnx(net, tmp_path / name)
+def test_names_and_sizes(tmp_path: Path) -> None:
+    """Those of a network that was saved and loaded, too."""
+    plain = finalized(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()), torch.randn(2, 1, 8, 8))
+    scfx.save(plain, tmp_path / "net.scfx")
+    for net, name in ((plain, "a"), (scfx.load(tmp_path / "net.scfx"), "b")):
+        path = tmp_path / name
+        scfx.export_onnx(net, path)
+        for shape in ((1, 1, 8, 8), (3, 1, 12, 10)):
+            assert apart(path, plain, torch.randn(shape)) < 1e-4
+        (sizes,) = (value.shape for value in onnx_ir.load(path).graph.inputs)
+        assert list(map(str, sizes or ())) == ["batch", "1", "input_2", "input_3"]
+        assert b".py" not in path.read_bytes(), "a path of this machine"
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_types_are_the_narrowest_that_hold_each_weight(tmp_path: Path) -> None:
@@ -133,16 +58,21 @@ def test_a_weight_that_no_type_holds_stays(tmp_path: Path) -> None:
         assert torch.allclose(run(path, x)[0], plain(x))
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_room(bits: int, tmp_path: Path) -> None:
+def test_room(tmp_path: Path) -> None:
     """The file takes at most 1.05 times the bits that are counted, where all channels are as deep as their type."""
     model = nn.Sequential(nn.Embedding(500, 64), nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512))
-    plain = bits_of(model, torch.randint(0, 500, (2, 5)), float(bits))
+    net = scfx.compress(model, torch.randint(0, 500, (2, 5))).eval()
+    with torch.no_grad():
+        for name, quantizer in net.quantizers():
+            quantizer.bits.fill_(4.0 if name.startswith("3.") else 8.0)
+    plain = net.finalize()
     path = tmp_path / "net.onnx"
     scfx.export_onnx(plain, path)
-    assert set(kinds(path).values()) == {f"INT{bits}"}
+    assert kinds(path) == {"0.weight": "INT8", "1.weight": "INT8", "3.weight": "INT4"}
     assert path.stat().st_size * 8 <= 1.05 * size_of(plain).all_bits
     assert apart(path, plain, torch.randint(0, 500, (3, 4))) < 1e-4
+    looked_up = next(node for node in onnx_ir.load(path).graph if node.op_type == "Gather")
+    assert str(looked_up.inputs[0].name if looked_up.inputs[0] else "") == "0.weight.numbers", "not the whole table"
 
 
 def test_nested_inputs_and_outputs_have_readable_names(tmp_path: Path) -> None:
