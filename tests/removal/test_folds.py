@@ -1,6 +1,6 @@
 """Norms, scales and shifts in the layers beside them: what can be taken over is, nothing else, and nothing changes."""
 
-from collections.abc import Callable
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -9,155 +9,15 @@ import torch
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
 import scfx
 from tests.comparison import TOLERANCE, relative_error
 from tests.files.networks import set_depths
-from tests.networks import Network, _randomise, networks
+from tests.networks import Network, networks
 from tests.observation import OneThread, float_outputs
+from tests.removal.foldable import CASES, KINDS, Chain, Twice, randomised
 from tests.test_random_networks import random_networks
 from tests.toys import Residual, images, small
-
-
-class Scale(nn.Module):
-    """A number for each channel, by which it is multiplied, or which is added."""
-
-    def __init__(self, *shape: int, add: bool = False) -> None:
-        super().__init__()
-        self.values, self.add = nn.Parameter(torch.rand(shape) + 0.5), add
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.values + x if self.add else x * self.values
-
-
-class Turned(nn.Module):
-    """A module on what has its channels last, of what has them in dim 1, or the other way round."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.module(x.transpose(1, -1)).transpose(1, -1)
-        return y
-
-
-class Flat(nn.Module):
-    """A norm over the features of a sequence, position by position."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.norm(x.flatten(0, 1)).reshape_as(x)
-        return y
-
-
-class Twice(nn.Module):
-    """What a layer makes is read behind its norm and beside it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer, self.norm = nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.layer(x)
-        z: Tensor = torch.relu(self.norm(y)) + y
-        return z
-
-
-class Shared(nn.Module):
-    """Two layers with one weight, and a norm behind one of them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer, self.norm, self.other = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1)
-        self.other.weight = self.layer.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = self.norm(self.layer(torch.tanh(self.other(x))))
-        return z
-
-
-class SharedBias(nn.Module):
-    """Two layers with one bias, and a norm behind each."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Conv2d(4, 4, 1) for _ in range(2))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in range(2))
-        self.layers[1].bias = self.layers[0].bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = torch.tanh(norm(layer(x)))
-        return x
-
-
-class Single(nn.Module):
-    """A convolution of one sample alone, whose second dim is not its channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer, self.norm = nn.Conv2d(4, 6, 1), nn.BatchNorm1d(5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.norm(self.layer(x[0]))
-        return y
-
-
-class Own(nn.Module):
-    """A norm with its batch's own statistics in evaluation, too, and one that is written out, as detectors have it."""
-
-    def __init__(self, written: bool) -> None:
-        super().__init__()
-        self.layer, self.written = nn.Conv2d(4, 6, 3, padding=1), written
-        self.register_buffer("mean", torch.randn(6))
-        self.register_buffer("deviation", torch.rand(6) + 0.5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layer(x)
-        if not self.written:
-            return functional.batch_norm(y, None, None, training=True)
-        y = (y - self.get_buffer("mean").view(-1, 1, 1)) / self.get_buffer("deviation").view(1, -1, 1, 1)
-        return y * 2 + 1
-
-
-def sequence(*layers: nn.Module) -> nn.Module:
-    return nn.Sequential(*layers)
-
-
-#: Networks on (batch, 4, 5, 5), and of how many nodes nothing is left if weights are quantized, and if they aren't.
-CASES: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
-    "behind": (lambda: sequence(nn.Conv2d(4, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)), 1, 1),
-    "groups": (lambda: sequence(nn.Conv2d(4, 6, 3, 2, groups=2), nn.BatchNorm2d(6, affine=False)), 1, 1),
-    "depthwise": (lambda: sequence(nn.Conv2d(4, 8, 3, groups=4), nn.BatchNorm2d(8), nn.BatchNorm2d(8)), 2, 2),
-    "transposed": (lambda: sequence(nn.ConvTranspose2d(4, 6, 3), nn.BatchNorm2d(6)), 1, 1),
-    "transposed_groups": (lambda: sequence(nn.ConvTranspose2d(4, 6, 2, 2, groups=2), nn.BatchNorm2d(6)), 1, 1),
-    "transposed_before": (lambda: sequence(nn.BatchNorm2d(4), nn.ConvTranspose2d(4, 6, 3)), 0, 0),
-    "before": (lambda: sequence(nn.BatchNorm2d(4), nn.Conv2d(4, 6, 3)), 0, 1),
-    "before_groups": (lambda: sequence(nn.BatchNorm2d(4), nn.Conv2d(4, 6, 3, groups=2, bias=False)), 0, 1),
-    "before_depthwise": (lambda: sequence(nn.BatchNorm2d(4), nn.Conv2d(4, 8, 3, groups=4, padding="valid")), 1, 1),
-    "before_padding": (lambda: sequence(nn.BatchNorm2d(4), nn.Conv2d(4, 8, 3, groups=4, padding="same")), 0, 0),
-    "scale_before_padding": (lambda: sequence(Scale(4, 1, 1), nn.Conv2d(4, 4, 3, groups=4, padding=1)), 1, 1),
-    "number_before": (lambda: sequence(Scale(1), nn.Conv2d(4, 6, 3, padding=1), Scale(1), Scale()), 3, 3),
-    "sequence": (lambda: Turned(sequence(nn.Linear(4, 6), Scale(6), Scale(1, 6, add=True), nn.ReLU())), 2, 2),
-    "turned": (lambda: sequence(Turned(nn.Linear(4, 6)), nn.BatchNorm2d(6)), 1, 1),
-    "turned_before": (lambda: sequence(nn.BatchNorm2d(4), Turned(nn.Linear(4, 6))), 0, 1),
-    "flat": (lambda: sequence(nn.Flatten(2), Turned(sequence(nn.Linear(4, 6), Flat(6)))), 1, 1),
-    "instance": (lambda: sequence(nn.Conv2d(4, 6, 3), nn.InstanceNorm2d(6, track_running_stats=True)), 1, 1),
-    "positions": (lambda: sequence(nn.Conv2d(4, 6, 3), Scale(3, 1, add=True)), 0, 0),
-    "activation": (lambda: sequence(nn.Conv2d(4, 6, 3), nn.ReLU(), nn.BatchNorm2d(6)), 0, 0),
-    "padding_between": (lambda: sequence(nn.BatchNorm2d(4), nn.ZeroPad2d(1), nn.Conv2d(4, 6, 3)), 0, 0),
-    "twice": (Twice, 0, 0),
-    "shared": (Shared, 0, 0),
-    "shared_bias": (SharedBias, 2, 2),
-    "single": (Single, 0, 0),
-    "batch": (lambda: Own(False), 0, 0),
-    "written": (lambda: Own(True), 6, 6),
-}
 
 
 class Every(nn.Module):
@@ -212,14 +72,6 @@ def test_what_can_be_taken_over_is_and_nothing_changes(case: str, quantize: bool
     assert gone == CASES[case][1 if quantize else 2]
     for count in (1, 3):
         assert relative_error(folded(inputs(count))[case], whole(inputs(count))[case]) < 1e-10
-
-
-def randomised(model: nn.Module) -> nn.Module:
-    """The model in float64, with statistics as after some training."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._NormBase):
-            _randomise(module)
-    return model.double()
 
 
 def called(net: fx.GraphModule) -> set[str]:
@@ -289,8 +141,31 @@ def test_numbers_that_get_lost_keep_their_norm(var: float, scale: float, taken: 
 
 
 @OneThread()
-@settings(random_networks, max_examples=6)
-@given(networks(most=8, favourites=("batch_norm", "scale", "transposed")), st.integers(0, 100))
+def test_random_chains() -> None:
+    gone: Counter[str] = Counter()
+
+    @settings(random_networks, max_examples=10)
+    @given(st.lists(st.sampled_from(KINDS), min_size=4, max_size=9), st.integers(0, 1000))
+    def check(kinds: list[str], seed: int) -> None:
+        torch.manual_seed(seed)
+        if not {"conv", "linear", "depthwise", "transposed"} & set(kinds):
+            reject()
+        x = torch.randn(2, 4, 9, 9, dtype=torch.float64)
+        net = scfx.compress(Chain(kinds, seed), x, quantize=seed % 2 > 0, dynamic=False).eval()
+        whole, folded = net.finalize(fold=False), net.finalize()
+        for expected, found in zip(whole(x), folded(x), strict=True):
+            assert relative_error(found, expected, floor=1e-3) < TOLERANCE
+        counts = [Counter(str(node.target) for node in each.graph.nodes) for each in (whole, folded)]
+        gone.update(counts[0] - counts[1])
+
+    check()
+    assert gone["aten.batch_norm.default"] >= 5
+    assert gone["aten.mul.Tensor"] + gone["aten.add.Tensor"] >= 5
+
+
+@OneThread()
+@settings(random_networks, max_examples=3)
+@given(networks(most=8, favourites=("batch_norm", "scale", "computed_weight")), st.integers(0, 100))
 def test_random_networks(network: Network, seed: int) -> None:
     net = scfx.compress(network.build(seed), network.example(), dynamic=False).eval()
     whole, folded = (float_outputs(net.finalize(fold)(*network.example(3))) for fold in (False, True))
