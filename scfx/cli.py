@@ -11,6 +11,7 @@ import scfx
 from scfx.commands.compress import compress
 from scfx.commands.demo import demo
 from scfx.commands.explain import explain
+from scfx.commands.export import export
 from scfx.commands.graph import graph
 from scfx.commands.inspect import inspect
 from scfx.commands.options import EPILOG
@@ -44,7 +45,7 @@ def _options(
     """Neural networks that compress themselves while they train."""
 
 
-for _command in (inspect, explain, graph, compress, size, demo):
+for _command in (inspect, explain, graph, compress, size, export, demo):
     app.command(epilog=EPILOG)(_command)
 
 

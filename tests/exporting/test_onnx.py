@@ -58,6 +58,24 @@ def test_a_weight_that_no_type_holds_stays(tmp_path: Path) -> None:
         assert torch.allclose(run(path, x)[0], plain(x))
 
 
+def test_norms_that_are_folded_and_not(tmp_path: Path) -> None:
+    """Folding multiplies the scales of the weight that takes a norm over; its whole numbers stay."""
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    model(torch.randn(8, 1, 8, 8) * 3)
+    net, x = scfx.compress(model, torch.randn(2, 1, 8, 8), dynamic=False).eval(), torch.randn(3, 1, 8, 8)
+    held = []
+    for fold in (False, True):
+        plain, path = net.finalize(fold=fold), tmp_path / str(fold)
+        scfx.export_onnx(plain, path)
+        assert apart(path, plain, x) < 1e-4
+        graph = onnx_ir.load(path).graph
+        assert any(node.op_type == "BatchNormalization" for node in graph) != fold
+        held.append(graph.initializers["0.weight.numbers"].const_value)
+    assert held[0] is not None
+    assert held[1] is not None
+    assert (held[0].numpy() == held[1].numpy()).all()
+
+
 def test_room(tmp_path: Path) -> None:
     """The file takes at most 1.05 times the bits that are counted, where all channels are as deep as their type."""
     model = nn.Sequential(nn.Embedding(500, 64), nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512))
