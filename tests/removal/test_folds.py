@@ -144,7 +144,7 @@ def test_numbers_that_get_lost_keep_their_norm(var: float, scale: float, taken: 
 def test_random_chains() -> None:
     gone: Counter[str] = Counter()
 
-    @settings(random_networks, max_examples=10)
+    @settings(random_networks, max_examples=7)
     @given(st.lists(st.sampled_from(KINDS), min_size=4, max_size=9), st.integers(0, 1000))
     def check(kinds: list[str], seed: int) -> None:
         torch.manual_seed(seed)
@@ -159,12 +159,12 @@ def test_random_chains() -> None:
         gone.update(counts[0] - counts[1])
 
     check()
-    assert gone["aten.batch_norm.default"] >= 5
-    assert gone["aten.mul.Tensor"] + gone["aten.add.Tensor"] >= 5
+    assert gone["aten.batch_norm.default"] >= 3
+    assert gone["aten.mul.Tensor"] + gone["aten.add.Tensor"] >= 3
 
 
 @OneThread()
-@settings(random_networks, max_examples=3)
+@settings(random_networks, max_examples=2)
 @given(networks(most=8, favourites=("batch_norm", "scale", "computed_weight")), st.integers(0, 100))
 def test_random_networks(network: Network, seed: int) -> None:
     net = scfx.compress(network.build(seed), network.example(), dynamic=False).eval()
