@@ -20,7 +20,7 @@ CODE := $(wildcard scfx tests examples benchmarks docs)
 SITE := NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz check docs format clean
+.PHONY: help demo test fuzz check browser docs format clean
 
 help:
 	@sed -n '2,7s/^# *//p' Makefile
@@ -39,6 +39,11 @@ check: $(STAMP)
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy $(CODE)
 	@$(SITE)
+
+# A test drives the page of a channel graph in Chromium, if there is one: here Debian's, where that can be installed.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends chromium; } >/dev/null
 
 docs: $(STAMP)
 	@$(SITE)

@@ -62,6 +62,11 @@ def sources(folder: str) -> set[str]:
     return {f"{prefix}/{path.as_posix()}" for path in found if not path.as_posix().startswith("passes/")}
 
 
+def page_parts() -> set[str]:
+    """What the page of a channel graph is put together from."""
+    return {path.relative_to(ROOT).as_posix() for path in (ROOT / "scfx/reporting/browser").iterdir()}
+
+
 def test_passes_are_linked_into_the_package() -> None:
     link = ROOT / "scfx" / "passes"
     assert link.is_symlink()
@@ -76,7 +81,8 @@ def test_passes_refuse_to_be_imported_by_another_name() -> None:
 
 def test_archives_hold_every_module(archives: tuple[set[str], Path]) -> None:
     names, wheel = archives
-    expected = sources("scfx") | sources("passes") | {"scfx/py.typed"}
+    expected = sources("scfx") | sources("passes") | {"scfx/py.typed"} | page_parts()
+    assert len(page_parts()) > 3
     assert any(name.startswith("scfx/passes/") for name in expected)
     assert expected | {"LICENSE", "README.md", "CHANGELOG.md"} <= names
     held = set(zipfile.ZipFile(wheel).namelist())

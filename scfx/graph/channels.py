@@ -172,7 +172,8 @@ class ChannelGraph:
         """Draws the graph with graphviz, clustered by module path; the ending of `path` chooses the format.
 
         Args:
-            path: The file: .svg, .png, .pdf or .dot.
+            path: The file: .svg, .png, .pdf or .dot; or .html, a page with all zooms, search, explanations, and a
+                slider between before and now. It needs nothing but a browser.
             of: None: the whole model, with repeated blocks folded. The path of a module: its inside; "" is all of the
                 model, unfolded. A dim, as "fc.weight[1]": the axis that runs along it, with every operator on its way.
             before: The graph of the same model before it lost channels: sizes are shown as both, lines as wide as the

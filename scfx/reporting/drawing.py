@@ -10,6 +10,7 @@ from scfx.capture.program import MODES, Mode
 from scfx.reporting.coupled import prunable_indices
 from scfx.reporting.drawing_layout import check_drawable, draw, write_whole
 from scfx.reporting.flow import Place, flow
+from scfx.reporting.page import page
 from scfx.reporting.pictures import Pictures
 from scfx.reporting.wording import dim_text, group_axes
 from scfx.signatures.call import Dims
@@ -107,9 +108,11 @@ def render(
 
     Args:
         graph: The channel graph.
-        path: The file. Its ending chooses the format: .svg, .png, .pdf or .dot. It is written whole or not at all.
-        of: What is drawn. None: the whole model, with repeated blocks folded. The path of a module: its inside; "" is
-            all of the model, nothing folded. A dim, as "fc.weight[1]": the axis that runs along it, by all operators.
+        path: The file. Its ending chooses the format: .svg, .png, .pdf, .dot or .html. It is written whole or not at
+            all. An .html page has all zooms, and search, what is coupled, why, and a slider between before and now.
+        of: What is drawn, or what a page shows first. None: the whole model, with repeated blocks folded. The path of a
+            module: its inside; "" is all of the model, nothing folded. A dim, as "fc.weight[1]": the axis that runs
+            along it, by all operators.
         before: The graph of the same model before it lost channels, to compare with.
         mode: The graph to draw.
 
@@ -120,8 +123,9 @@ def render(
     """
     target = Path(path)
     form = check_drawable(target)
-    pictures = Pictures(graph, before, mode)
-    write_whole(target, draw(pictures.of(of).source, form))
+    picture = Pictures(graph, before, mode).of(of)
+    made = page(graph, mode, before, start=of or "").encode() if form == "html" else draw(picture.source, form)
+    write_whole(target, made)
 
 
 def _made(place: Place) -> Dims:

@@ -11,7 +11,10 @@ from scfx.errors import InputError, ScfxError
 from scfx.whole import whole
 
 #: The formats that `render` writes, by the ending of the file name.
-FORMATS = ("svg", "png", "pdf", "dot")
+FORMATS = ("svg", "png", "pdf", "dot", "html")
+
+#: Those that graphviz draws.
+_DRAWN = ("svg", "png", "pdf")
 
 #: How long graphviz may take, in seconds, and how it ranks nodes and draws lines then: first well, else more simply.
 EFFORTS: tuple[tuple[int, str], ...] = (
@@ -55,10 +58,10 @@ def check_drawable(path: Path) -> str:
     form = format_of(path)
     if not path.absolute().parent.is_dir():
         raise ScfxError(f"cannot write {path}: there is no directory {path.absolute().parent}")
-    if form != "dot" and importlib.util.find_spec("pygraphviz") is None:
+    if form in _DRAWN and importlib.util.find_spec("pygraphviz") is None:
         raise ScfxError(
             "drawing needs pygraphviz, whose wheels bring graphviz along: pip install 'scfx[draw]'. "
-            "Without it a graph can be written as .dot, for any graphviz to draw."
+            "Without it a graph can be written as .html, to walk about in, and as .dot, for any graphviz to draw."
         )
     return form
 

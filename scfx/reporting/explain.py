@@ -39,27 +39,50 @@ def explain(graph: ChannelGraph, name: str, dim: int) -> str:
     if not -len(dims) <= dim < len(dims):
         shape = " x ".join(size_text(d.size) for d in dims)
         raise InputError(f"{name} has {len(dims)} dimensions ({shape}), there is no dimension {dim}")
-    dim %= len(dims)
-    term = resolve(dims[dim])
-    axes = {axis._var: axis for axis in graph.axes}
-    found = [axes[variable] for variable in dict.fromkeys(variables(term)) if variable in axes]
-    groups = group_axes(graph)
-    lines = [f"{name}, dimension {dim}, of size {size_text(term.size)}: {_made_of(term, found, groups)}"]
-    everything = flow(graph)
-    for number, axis in enumerate(found[:AXES], 1):
-        title = f"axis {number} of {len(found)}: " if len(found) > 1 else ""
-        lines += ["", f"{title}{_verdict(graph, axis, axis._var in groups)}", *_story(graph, everything, axis)]
-    if len(found) > AXES:
-        rest = found[AXES:]
-        free = sum(axis.pinned is None for axis in rest)
-        lines += [
-            "",
-            f"and {len(rest)} more axes, {free} of them prunable, with {sum(a.size for a in rest):,} channels:",
-        ]
-        lines += [
-            f"  {line}" for line in shortened([f"{axis.size:,}: made with {axis.members[0]}" for axis in rest], LINES)
-        ]
-    return "\n".join(lines)
+    return "\n".join(Explainer(graph).parts(name, dim % len(dims)))
+
+
+class Explainer:
+    """Explains many dimensions of one graph; what is said of an axis is worked out once."""
+
+    def __init__(self, graph: ChannelGraph) -> None:
+        self.graph = graph
+        self.flow = flow(graph)
+        self.groups = group_axes(graph)
+        self.axes = {axis._var: axis for axis in graph.axes}
+        self._said: dict[Axis, list[str]] = {}
+
+    def parts(self, name: str, dim: int) -> tuple[str, ...]:
+        """The heading, and what is said of the axes, which is the same for all dimensions made of the same ones.
+
+        Args:
+            name: The state-dict name of a parameter or buffer that takes part in the graph.
+            dim: The dimension, from 0.
+        """
+        term = resolve(self.graph.dims(name)[dim])
+        found = [self.axes[variable] for variable in dict.fromkeys(variables(term)) if variable in self.axes]
+        made = _made_of(term, found, self.groups)
+        heading = f"{name}, dimension {dim}, of size {size_text(term.size)}: {made}"
+        lines: list[str] = []
+        for number, axis in enumerate(found[:AXES], 1):
+            if axis not in self._said:
+                verdict = _verdict(self.graph, axis, axis._var in self.groups)
+                self._said[axis] = [verdict, *_story(self.graph, self.flow, axis)]
+            verdict, *story = self._said[axis]
+            title = f"axis {number} of {len(found)}: " if len(found) > 1 else ""
+            lines += ["", f"{title}{verdict}", *story]
+        if len(found) > AXES:
+            rest = found[AXES:]
+            free = sum(axis.pinned is None for axis in rest)
+            lines += [
+                "",
+                f"and {len(rest)} more axes, {free} of them prunable, with {sum(a.size for a in rest):,} channels:",
+            ]
+            lines += [
+                f"  {line}"
+                for line in shortened([f"{axis.size:,}: made with {axis.members[0]}" for axis in rest], LINES)
+            ]
+        return (heading, "\n".join(lines)) if lines else (heading,)
 
 
 def _unused(graph: ChannelGraph, name: str) -> str:
