@@ -1,5 +1,6 @@
 """Transformers and a residual network compute the same as ONNX files and as torch's own exported programs."""
 
+import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -113,6 +114,7 @@ def test_as_a_program_of_torch(made: tuple[fx.GraphModule, Inputs, str]) -> None
             assert torch.equal(one, other)
 
 
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="no C++ compiler here")
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # inductor's
 def test_compiled_ahead_of_time(tmp_path: Path) -> None:
