@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scfx.graph.channels import ChannelGraph
 
 #: The parts of the page's program, in the order in which they run.
-SCRIPTS = ("views.js", "arranging.js", "lines.js", "page.js")
+SCRIPTS = ("views.js", "arranging.js", "lines.js", "boxes.js", "search.js", "page.js")
 
 
 def page(graph: ChannelGraph, mode: Mode = "eval", before: ChannelGraph | None = None, start: str = "") -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from scfx.capture.program import Mode
+from scfx.reporting.chips import KERNEL
 from scfx.reporting.explain import Explainer
 from scfx.reporting.flow import STATE, Flow, Place, classes
 from scfx.reporting.folding import Folder
@@ -16,9 +17,6 @@ from scfx.terms.symbolic import is_symbolic
 
 if TYPE_CHECKING:
     from scfx.graph.channels import ChannelGraph
-
-#: The pin of a dimension that is no channel at all.
-KERNEL = "convolution kernel"
 
 
 def page_data(graph: ChannelGraph, mode: Mode = "eval", before: ChannelGraph | None = None) -> dict[str, Any]:

@@ -56,7 +56,7 @@ function straight(start, end) {
 
 // Around all that is in the way, on its right, beside the lines that are there already.
 function around(start, end, boxes, lanes) {
-  let x = Math.max(start.x, end.x, ...boxes.map((each) => each.right)) + 12;
+  let x = Math.max(start.x, end.x, ...boxes.map((each) => each.right)) + 20;
   const clash = (lane) => lane.top < end.y && start.y < lane.bottom && Math.abs(lane.x - x) < 9;
   while (lanes.some(clash)) x += 9;
   lanes.push({ x, top: start.y, bottom: end.y });
