@@ -25,9 +25,6 @@ from scfx.signatures import TABLE
 from tests.pages import PAGES, ROOT, blocks, check_command, run
 from tests.processes import together
 
-#: Takes half a minute, of which torch takes most; the form of what it shows is tested with smaller models.
-LONG = "hf:bert"
-
 
 @contextlib.contextmanager
 def lightnings_advice() -> Iterator[None]:
@@ -112,7 +109,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 @pytest.mark.parametrize("page", alone())
 def test_blocks_run(page: str) -> None:
     with AROUND.get(page, contextlib.nullcontext)():
-        names = run(page, skipped=LONG)
+        names = run(page)
     if page in TRAINED:
         assert TRAINED[page](names)._training.step > 0
 
