@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+import scfx
+
 
 class Block(nn.Module):
     """A residual block: conv-BN-ReLU twice, with an identity or a projection as its shortcut."""
@@ -49,6 +51,19 @@ def small() -> nn.Module:
 def images(count: int, seed: int = 0) -> Tensor:
     """Random images for `Residual`, in float64."""
     return torch.randn(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def pruned() -> scfx.CompressedModule:
+    """`small()`, of whose first 8 channels 4 are gone."""
+    model = small()
+    with torch.no_grad():
+        for name in ("0.weight", "0.bias", "1.bias"):
+            model.get_parameter(name)[:4] = 0
+    net = scfx.compress(model, images(2), dynamic=False)
+    with torch.no_grad():
+        net.get_parameter("0.weight_quantizer.bits")[:4] = 0
+    net.prune()
+    return net
 
 
 def labels(count: int, seed: int = 0) -> Tensor:

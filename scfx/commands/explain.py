@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from typing import Annotated
 
@@ -12,8 +11,7 @@ from scfx.commands.models import analysed
 from scfx.commands.options import Inputs, Model, Outputs, TrainAsEval
 from scfx.commands.tables import console_for_output
 from scfx.commands.usage import UsageError
-
-_MEMBER = re.compile(r"(?P<name>.+)\[(?P<dim>-?\d+)\]")
+from scfx.graph.selection import split_member
 
 
 def explain(
@@ -28,11 +26,10 @@ def explain(
     train_as_eval: TrainAsEval = False,
 ) -> None:
     """Say what is coupled with a dimension of a parameter, through which operators, and why it stays if it does."""
-    written = _MEMBER.fullmatch(parameter)
+    written = split_member(parameter)
     if (written is None) == (dim is None):
         raise UsageError(f"which dimension? Write {parameter.partition('[')[0]}[0], or the number behind the name")
-    name = written["name"] if written else parameter
-    number = int(written["dim"]) if written else dim
+    name, number = written or (parameter, dim)
     assert number is not None
     found = analysed(model, inputs or (), outputs or (), train_as_eval)
     console = console_for_output()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from torch import nn
 from scfx.capture.calling import CallSpec
 from scfx.capture.program import MODES, Mode
 from scfx.errors import InputError, UnknownNameError
+from scfx.signatures.call import Dims
+from scfx.terms.symbolic import size_text
 
 if TYPE_CHECKING:
     from scfx.graph.channels import Axis, Kept
@@ -59,6 +62,24 @@ def kept_dims(model: nn.Module, keep: Iterable[str | nn.Module | Axis] | str | n
             raise UnknownNameError(unknown_name(path, [*state, *paths.values()], "parameter, buffer or module"))
         kept.extend((name, None) for name in found)
     return tuple(dict.fromkeys(kept))
+
+
+def split_member(text: str) -> tuple[str, int] | None:
+    """The name and the dimension of what is written as "fc.weight[1]"; None for anything else."""
+    found = re.fullmatch(r"(.+)\[(-?\d+)\]", text)
+    return (found[1], int(found[2])) if found else None
+
+
+def dimension(dims: Dims, name: str, dim: int) -> int:
+    """The dimension of a tensor, from 0, given a number that may count from the last one.
+
+    Raises:
+        InputError: The tensor has no such dimension.
+    """
+    if not -len(dims) <= dim < len(dims):
+        shape = " x ".join(size_text(each.size) for each in dims)
+        raise InputError(f"{name} has {len(dims)} dimensions ({shape}), there is no dimension {dim}")
+    return dim % len(dims)
 
 
 def output_positions(call: CallSpec, outputs: Iterable[str | int] | str | int | None) -> Mapping[Mode, Set[int]] | None:

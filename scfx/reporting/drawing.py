@@ -123,9 +123,12 @@ def render(
     """
     target = Path(path)
     form = check_drawable(target)
-    picture = Pictures(graph, before, mode).of(of)
-    made = page(graph, mode, before, start=of or "").encode() if form == "html" else draw(picture.source, form)
-    write_whole(target, made)
+    pictures = Pictures(graph, before, mode)
+    if form == "html":
+        pictures.check(of)
+        write_whole(target, page(graph, mode, before, start=of or "").encode())
+    else:
+        write_whole(target, draw(pictures.of(of).source, form))
 
 
 def _made(place: Place) -> Dims:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from scfx.errors import InputError
 from scfx.graph.channels import Axis, ChannelGraph, Member
+from scfx.graph.selection import dimension
 from scfx.reporting.flow import STATE, Flow, Place, Stream, flow
 from scfx.reporting.joins import Join, carrying, join_at, texts
 from scfx.reporting.wording import Why, dim_text, group_axes, modules_text, shortened, why_pinned
@@ -36,10 +36,7 @@ def explain(graph: ChannelGraph, name: str, dim: int) -> str:
     dims = graph.dims(name)
     if not dims:
         return _unused(graph, name)
-    if not -len(dims) <= dim < len(dims):
-        shape = " x ".join(size_text(d.size) for d in dims)
-        raise InputError(f"{name} has {len(dims)} dimensions ({shape}), there is no dimension {dim}")
-    return "\n".join(Explainer(graph).parts(name, dim % len(dims)))
+    return "\n".join(Explainer(graph).parts(name, dimension(dims, name, dim)))
 
 
 class Explainer:

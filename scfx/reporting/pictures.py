@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import TYPE_CHECKING
 
 from scfx.capture.program import Mode
 from scfx.errors import InputError
+from scfx.graph.selection import dimension, split_member
 from scfx.reporting.chips import Chips
 from scfx.reporting.drawing_dot import Artist, Drawing
 from scfx.reporting.drawing_style import GREY, coloured, sized
@@ -21,9 +21,6 @@ from scfx.terms.dims import Var, variables
 
 if TYPE_CHECKING:
     from scfx.graph.channels import ChannelGraph
-
-#: A dim of a parameter, as an axis' members are printed.
-DIM = re.compile(r"(?P<name>.+)\[(?P<dim>-?\d+)\]")
 
 
 class Pictures:
@@ -52,22 +49,34 @@ class Pictures:
             UnknownNameError: Nothing is called so.
             InputError: The dimension has no channels, or several axes.
         """
-        found = DIM.fullmatch(what or "")
+        found = split_member(what or "")
         if what is None:
             return self.artist.draw(self.zooms.model(), self._heading())
         if found is None:
             title = escape(what) or "all of the model"
             kind = coloured(escape(self.artist.classes.get(what, "")), GREY)
             return self.artist.draw(self.zooms.block(what), (f"<b>{title}</b> {kind}", *self._key()))
-        axis = self._axis(found["name"], int(found["dim"]))
+        axis = self._axis(*found)
         free = "prunable" if axis.pin is None else f"pinned: {escape(axis.pin.reason)}"
         title = f"<b>{escape(str(what))}</b> {coloured(f'{axis.size:,} channels, {free}', GREY)}"
         return self.artist.draw(self.zooms.axis(axis), (title, *self._key()))
 
+    def check(self, what: str | None) -> None:
+        """Checks that there is something of this name to look at, in a page: a dim may have several axes there.
+
+        Raises:
+            UnknownNameError: Nothing is called so.
+            InputError: There is no such dimension.
+        """
+        found = split_member(what or "")
+        if found is not None:
+            dimension(self.graph.dims(found[0]), *found)
+        elif what:
+            self.zooms.block(what)
+
     def _axis(self, name: str, dim: int) -> Var:
         dims = self.graph.dims(name)
-        if not -len(dims) <= dim < len(dims):
-            raise InputError(f"{name} has {len(dims)} dimensions, there is no dimension {dim}")
+        dim = dimension(dims, name, dim)
         known = {axis._var: axis for axis in self.graph.axes}
         axes = [variable for variable in dict.fromkeys(variables(dims[dim])) if variable in known]
         if len(axes) != 1:

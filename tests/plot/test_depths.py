@@ -1,11 +1,10 @@
 """`scfx.plot.bits`: shares of channels by their bits."""
 
 import pytest
-import torch
 from matplotlib.figure import Figure
 
 import scfx
-from tests.toys import images, small
+from tests.toys import images, pruned, small
 
 
 def shares(figure: Figure) -> list[list[float]]:
@@ -30,14 +29,7 @@ def test_rows_are_shares_of_channels_the_deepest_first() -> None:
 
 
 def test_channels_that_are_gone_are_shown_where_they_are_known() -> None:
-    model = small()
-    with torch.no_grad():
-        for name in ("0.weight", "0.bias", "1.bias"):
-            model.get_parameter(name)[:4] = 0
-    net = scfx.compress(model, images(2), dynamic=False)
-    with torch.no_grad():
-        net.get_parameter("0.weight_quantizer.bits")[:4] = 0
-    net.prune()
+    net = pruned()
     figure = scfx.plot.bits(net)
     assert shares(figure)[0][-1] == 50
     assert legend(figure)[-1] == "gone"

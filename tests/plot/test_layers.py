@@ -3,28 +3,18 @@
 from pathlib import Path
 
 import pytest
-import torch
 from matplotlib.figure import Figure
 
 import scfx
 from scfx import CompressedModule
-from tests.toys import images, small
+from tests.toys import pruned
 
 AT_FIRST = {"0.weight": 8, "3.weight": 6, "6.weight": 10}
 
 
 @pytest.fixture
 def net() -> CompressedModule:
-    """A network of 8, 6 and 10 channels, of which the first 4 are gone."""
-    model = small()
-    with torch.no_grad():
-        for name in ("0.weight", "0.bias", "1.bias"):
-            model.get_parameter(name)[:4] = 0
-    net = scfx.compress(model, images(2), dynamic=False)
-    with torch.no_grad():
-        net.get_parameter("0.weight_quantizer.bits")[:4] = 0
-    net.prune()
-    return net
+    return pruned()
 
 
 def bars(figure: Figure) -> dict[str, list[float]]:

@@ -156,6 +156,8 @@ def test_a_page_begins_where_it_is_asked_to(browser: BrowserContext, tmp_path: P
         assert seen.page.inner_text("#side h2") == of.replace("-", "")
         assert seen.troubles == []
         seen.page.close()
+    with pytest.raises(scfx.InputError, match="there is no dimension 2"):
+        graph.render(tmp_path / "y.html", of="head.weight[2]")
     with pytest.raises(scfx.UnknownNameError, match="nowhere"):
         graph.render(tmp_path / "y.html", of="nowhere")
     assert not (tmp_path / "y.html").exists()
