@@ -134,7 +134,8 @@ def compact(build: Callable[[Widths], nn.Module], inputs: Tensor) -> tuple[scfx.
         if isinstance(module, nn.BatchNorm2d):
             for tensor, low, high in ((module.weight, 0.5, 1.5), (module.bias, -0.5, 0.5)):
                 nn.init.uniform_(tensor, low, high)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
+            assert module.running_var is not None
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
     net = scfx.compress(model, inputs[:2], dynamic=False, quantize=False)
     choose = random.Random(0)
     state = net.state_dict(keep_vars=True)

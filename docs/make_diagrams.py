@@ -90,7 +90,7 @@ def terms() -> Figure:
 def signature() -> Figure:
     """A linear layer with a colour for each letter."""
     figure, axes = canvas(6.4, 1.7, 29, 7.4)
-    plain_cells: Colour = lambda *_: GONE  # noqa: E731
+    plain_cells: Colour = lambda *_: GONE  # noqa: E731 - one colour is no function worth a name of its own
     for at, shape, title, (down, across) in (
         ((1, 1.8), (3, 5), "input", ("b", "i")),
         ((9, 1.8), (4, 5), "weight", ("o", "i")),
@@ -111,7 +111,7 @@ def cases() -> Figure:
     """What a removed index does along letters of each kind."""
     figure, axes = canvas(7, 2.5, 34, 12)
     gone: Sequence[int] = (2,)
-    strip: Colour = lambda _, i: COMPRESSED if i in gone else GONE  # noqa: E731
+    strip: Colour = lambda _, i: COMPRESSED if i in gone else GONE  # noqa: E731 - as above
     for place, (title, text) in enumerate(
         (
             ("1. pointwise", "each index is made\nof its own alone:\nit goes with it"),

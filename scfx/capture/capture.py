@@ -194,7 +194,7 @@ def _name_extra_keywords(module: nn.Module, kwargs: dict[str, Any]) -> None:
     def explicit(*args: Any, **keywords: Any) -> Any:
         return forward(*args, **keywords)
 
-    explicit.__signature__ = inspect.Signature([*named, *extra])  # type: ignore[attr-defined]
+    explicit.__signature__ = inspect.Signature([*named, *extra])  # type: ignore[attr-defined]  # inspect reads it
     module.forward = explicit
 
 

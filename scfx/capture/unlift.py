@@ -79,7 +79,7 @@ def unlift(exported: ExportedProgram, root: nn.Module, call: CallSpec) -> fx.Gra
         if node.op == "get_attr":
             copied.target = _hold(root, _fetch(exported.graph_module, str(node.target)))
         elif node.op == "output":
-            copied.args = (tuple(copied.args[0]),)  # type: ignore[arg-type]
+            copied.args = (tuple(copied.args[0]),)  # type: ignore[arg-type]  # an output's argument is a sequence
     graph.lint()
     return graph
 

@@ -25,6 +25,7 @@ def one_more(call: CallSpec, args: Args, kwargs: Kwargs) -> Iterator[tuple[Args,
     alike = frozenset(name for name, leaf in tensors.items() if leaf.ndim and leaf.shape[0] in sizes[:1])
     for chosen in dict.fromkeys((free | alike, free)):
         if chosen:
+            # Called at once, before the loop goes on.
             yield _resized(call, args, kwargs, lambda name, shape: {0: shape[0] + 1} if name in chosen else {})  # noqa: B023
 
 
@@ -44,6 +45,7 @@ def other_sizes(call: CallSpec, args: Args, kwargs: Kwargs) -> tuple[Args, Kwarg
     if not any(free.values()):
         return None
     for step in STEPS:
+        # Called at once, before the loop goes on.
         changed = _resized(call, args, kwargs, lambda name, shape: {d: max(1, shape[d] + step) for d in free[name]})  # noqa: B023
         arguments = call.bind(*changed)
         if all(guard.holds(arguments) for guard in call.guards):

@@ -143,7 +143,7 @@ class _Walk:
 
     def output(self, node: fx.Node) -> Value:
         names = self.program.call.output_names[self.mode]
-        for position, leaf in enumerate(node.args[0]):  # type: ignore[arg-type]
+        for position, leaf in enumerate(node.args[0]):  # type: ignore[arg-type]  # an output's argument is a sequence
             if isinstance(leaf, fx.Node) and (self.outputs is None or position in self.outputs):
                 because = Pin(f"model output {names[position]}".rstrip(), leaf.name)
                 for dim in (dim for dims in tensors(self.values[leaf.name]) for dim in dims):
